@@ -1,0 +1,146 @@
+// The network device as the kernel and a driver author see it: net_device, its ops table and ethtool ops, with Linux's
+// names. What is not here: qdiscs other than a pfifo in front of each queue, VLAN/bridge uppers (src/stack), XDP.
+//
+// Contract (spec D): a missing op is answered EOPNOTSUPP before any argument check; the core validates the ranges that
+// it knows, the driver the rest. Control-plane ops return 0 or a negative errno and explain themselves in `extack`.
+
+import type { SkBuff } from './skb.ts';
+import type { FlowOffload, FlowOffloadType, FlowStats } from './flow-offload.ts';
+
+/** NETDEV_TX_OK: the driver owns the packet now, also when it dropped and counted it. */
+export const NETDEV_TX_OK = 0;
+/** NETDEV_TX_BUSY: not taken; the core requeues it. */
+export const NETDEV_TX_BUSY = 0x10;
+
+/** if.h flags. */
+export const IFF_UP = 0x1;
+export const IFF_BROADCAST = 0x2;
+export const IFF_LOOPBACK = 0x8;
+export const IFF_RUNNING = 0x40;
+export const IFF_PROMISC = 0x100;
+export const IFF_ALLMULTI = 0x200;
+export const IFF_MULTICAST = 0x1000;
+
+/** Where an op leaves the message for the user and the reason for programs. */
+export interface ExtAck {
+  /** One sentence that names what did not fit; '' when nothing was said. */
+  message: string;
+  /** Machine-readable reason from the driver's documented list, '' for none. */
+  reason: string;
+}
+
+/** rtnl_link_stats64, the part in use. */
+export interface LinkStats64 {
+  rx_packets: number;
+  tx_packets: number;
+  rx_bytes: number;
+  tx_bytes: number;
+  rx_errors: number;
+  tx_errors: number;
+  rx_dropped: number;
+  tx_dropped: number;
+  multicast: number;
+  rx_missed_errors: number;
+  rx_length_errors: number;
+  rx_crc_errors: number;
+}
+
+/** Driver entry points, named as in Linux. All run in softirq or process context of the simulated host. */
+export interface NetDeviceOps {
+  ndo_open(dev: NetDevice): number;
+  ndo_stop(dev: NetDevice): number;
+  /** Must not keep a reference after NETDEV_TX_BUSY; frees the packet when its transmission completed. */
+  ndo_start_xmit(skb: SkBuff, dev: NetDevice): number;
+  ndo_select_queue?(dev: NetDevice, skb: SkBuff): number;
+  ndo_set_rx_mode?(dev: NetDevice): void;
+  ndo_set_mac_address?(dev: NetDevice, mac: Uint8Array): number;
+  ndo_change_mtu?(dev: NetDevice, mtuBytes: number): number;
+  ndo_get_stats64?(dev: NetDevice, stats: LinkStats64): void;
+  /**
+   * Adds, deletes or reads a flow in the device's flow table. May sleep: the answer comes through `done` (0 or −errno),
+   * at once or later in simulated time. STATS fills `stats` with deltas since the last call before calling `done`.
+   */
+  ndo_flow_offload?(
+    dev: NetDevice,
+    type: FlowOffloadType,
+    flow: FlowOffload,
+    extack: ExtAck,
+    done: (error: number) => void,
+    stats?: FlowStats,
+  ): void;
+}
+
+/** ethtool_ringparam, the part in use. */
+export interface EthtoolRingParam {
+  rx_max_pending: number;
+  tx_max_pending: number;
+  rx_pending: number;
+  tx_pending: number;
+}
+
+/** ethtool_drvinfo. */
+export interface EthtoolDrvInfo {
+  driver: string;
+  version: string;
+  fw_version: string;
+  expansion_rom_version: string;
+  bus_info: string;
+}
+
+export interface EthtoolOps {
+  get_drvinfo(dev: NetDevice): EthtoolDrvInfo;
+  get_strings(dev: NetDevice): string[];
+  get_ethtool_stats(dev: NetDevice): number[];
+  get_ringparam?(dev: NetDevice): EthtoolRingParam;
+  set_ringparam?(dev: NetDevice, param: EthtoolRingParam, extack: ExtAck): number;
+}
+
+/** Receives what a driver passes up (`netif_receive_skb`); set by the stack. */
+export interface RxHandler {
+  receive(skb: SkBuff, dev: NetDevice): void;
+}
+
+/** Told of changes (NETDEV_UP, NETDEV_DOWN, carrier, MTU, address); set by the stack. */
+export interface NetDeviceNotifier {
+  netdevEvent(dev: NetDevice, event: 'up' | 'down' | 'carrier' | 'mtu' | 'address'): void;
+}
+
+/** One network device. Created by `alloc_netdev`, announced by `register_netdev` (kernel.ts). */
+export class NetDevice {
+  ifindex = 0;
+  mtuBytes = 1500;
+  minMtuBytes = 68;
+  maxMtuBytes = 9710;
+  /** IFF_* bits. IFF_RUNNING follows the carrier while up. */
+  flags = IFF_BROADCAST | IFF_MULTICAST;
+  readonly mac = new Uint8Array(6);
+  realNumTxQueues = 1;
+  realNumRxQueues = 1;
+  /** Bit per TX queue that the driver stopped. */
+  readonly txStopped: Uint8Array;
+  carrier = false;
+  txqueuelen = 1000;
+  ethtoolOps: EthtoolOps | null = null;
+  /** NETIF_F_HW_TC: `ethtool -K DEV hw-tc-offload`. */
+  hwTcOffload = true;
+  /** The driver's private structure. */
+  priv: unknown = null;
+
+  name: string;
+  readonly ops: NetDeviceOps;
+  readonly numTxQueues: number;
+  readonly numRxQueues: number;
+
+  constructor(name: string, ops: NetDeviceOps, numTxQueues = 1, numRxQueues = 1) {
+    this.name = name;
+    this.ops = ops;
+    this.numTxQueues = numTxQueues;
+    this.numRxQueues = numRxQueues;
+    this.txStopped = new Uint8Array(numTxQueues);
+  }
+
+  /** IFF_UP is set. */
+  get isUp(): boolean {
+    return (this.flags & IFF_UP) !== 0;
+  }
+}

@@ -1,0 +1,71 @@
+// What can become of a packet in software: one enumerated list of drop reasons, named after Linux's skb_drop_reason where
+// there is one, and the interface through which the stack tells the simulation about each packet's end.
+
+/** Why software dropped (or consumed) a packet. */
+export const StackDrop = {
+  NONE: 0,
+  OTHERHOST: 1,
+  UNHANDLED_PROTO: 2,
+  IP_INHDR: 3,
+  IP_CSUM: 4,
+  IP_INADDRERRORS: 5,
+  NO_ROUTE: 6,
+  TTL: 7,
+  PKT_TOO_BIG: 8,
+  NETFILTER_DROP: 9,
+  CONNTRACK_FULL: 10,
+  NEIGH_FAILED: 11,
+  NEIGH_QUEUEFULL: 12,
+  FRAG_REASM_TIMEOUT: 13,
+  FRAG_INVALID: 14,
+  DEV_DOWN: 15,
+  QDISC_DROP: 16,
+  NOT_FORWARDING: 17,
+  NO_SOCKET: 18,
+  NOMEM: 19,
+  MARTIAN: 20,
+  VLAN_UNKNOWN: 21,
+  TX_ERROR: 22,
+} as const;
+export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
+
+/** Machine-readable name and one sentence for each StackDrop, by number. */
+export const STACK_DROPS: readonly { name: string; text: string }[] = [
+  { name: 'none', text: 'not dropped' },
+  { name: 'otherhost', text: 'frame is addressed to another station' },
+  { name: 'unhandled-proto', text: 'no handler for this ethertype' },
+  { name: 'ip-inhdr', text: 'IP header malformed or truncated' },
+  { name: 'ip-csum', text: 'IPv4 header checksum wrong' },
+  { name: 'ip-inaddrerrors', text: 'address not valid here (multicast not joined, bad source)' },
+  { name: 'no-route', text: 'no route to the destination' },
+  { name: 'ttl', text: 'TTL or hop limit exceeded' },
+  { name: 'pkt-too-big', text: 'longer than the MTU and must not be fragmented' },
+  { name: 'netfilter-drop', text: 'dropped by a rule' },
+  { name: 'conntrack-full', text: 'connection tracking table full' },
+  { name: 'neigh-failed', text: 'neighbour did not answer' },
+  { name: 'neigh-queuefull', text: 'queue of the unresolved neighbour overflowed' },
+  { name: 'frag-reasm-timeout', text: 'fragments did not complete in time' },
+  { name: 'frag-invalid', text: 'fragments overlap or are inconsistent' },
+  { name: 'dev-down', text: 'device is down' },
+  { name: 'qdisc-drop', text: 'transmit queue full' },
+  { name: 'not-forwarding', text: 'forwarding is switched off' },
+  { name: 'no-socket', text: 'for this host, nobody listens' },
+  { name: 'nomem', text: 'no packet buffer' },
+  { name: 'martian', text: 'source or destination cannot be on this interface' },
+  { name: 'vlan-unknown', text: 'VLAN tag without a VLAN device' },
+  { name: 'tx-error', text: 'driver could not send it' },
+];
+
+/** Which way software took a packet that it forwards. */
+export const PATH_CLASSIC = 0;
+export const PATH_FAST = 1;
+
+/** Told of each packet's end in software (the end of a forwarded packet is its egress, told by the device). */
+export interface StackObserver {
+  /** The packet goes on towards the driver by this path (PATH_*). Called once per packet, before ndo_start_xmit. */
+  onForward(packetId: number, path: number): void;
+  /** The packet ended here: delivered to this host (ICMP, ARP, a local address). `what` is a short fixed word. */
+  onLocal(packetId: number, what: string): void;
+  /** The packet ended here. */
+  onDrop(packetId: number, reason: StackDrop): void;
+}

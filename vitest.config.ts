@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    pool: 'threads',
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/gate/**'],
+    testTimeout: 60_000,
+    reporters: ['default', './test/support/closing-line.ts'],
+  },
+});
