@@ -1,0 +1,166 @@
+// Descriptor formats of the 82599: advanced receive (read and write-back), advanced transmit data and context.
+// Datasheet sections 7.1.6 and 7.2.3.2. Every descriptor is 16 bytes, little endian.
+//
+// Accessors take (view, at): a DataView on a memory region and the byte offset of the descriptor. They serve drivers and
+// device alike. Legacy descriptors, header split and RSC are left out; TSE (segmentation) is named, the model refuses it.
+
+/** Bytes of one descriptor, receive or transmit. */
+export const DESCRIPTOR_BYTES = 16;
+const HIGH = 0x1_0000_0000;
+
+// Receive write-back, word 0: RSS type, packet type; word 2: status and errors.
+export const RXD_STAT_DD = 1 << 0;
+export const RXD_STAT_EOP = 1 << 1;
+/** A VLAN tag was stripped into the descriptor. */
+export const RXD_STAT_VP = 1 << 3;
+export const RXD_STAT_UDPCS = 1 << 4;
+/** Transport checksum was calculated; see RXD_ERR_TCPE. */
+export const RXD_STAT_L4CS = 1 << 5;
+/** IPv4 header checksum was calculated; see RXD_ERR_IPE. */
+export const RXD_STAT_IPCS = 1 << 6;
+export const RXD_ERR_RXE = 1 << 29;
+export const RXD_ERR_TCPE = 1 << 30;
+export const RXD_ERR_IPE = 1 << 31;
+/** RSS type, bits 3:0 of word 0. */
+export const RSS_TYPE_NONE = 0;
+export const RSS_TYPE_IPV4_TCP = 1;
+export const RSS_TYPE_IPV4 = 2;
+export const RSS_TYPE_IPV6_TCP = 3;
+export const RSS_TYPE_IPV6 = 5;
+export const RSS_TYPE_IPV4_UDP = 7;
+export const RSS_TYPE_IPV6_UDP = 8;
+/** Packet type, in place in word 0. */
+export const PKT_TYPE_IPV4 = 1 << 4;
+export const PKT_TYPE_IPV4_EX = 1 << 5;
+export const PKT_TYPE_IPV6 = 1 << 6;
+export const PKT_TYPE_IPV6_EX = 1 << 7;
+export const PKT_TYPE_TCP = 1 << 8;
+export const PKT_TYPE_UDP = 1 << 9;
+export const PKT_TYPE_SCTP = 1 << 10;
+
+// Transmit word 2 (cmd_type_len).
+export const TXD_DTYP_MASK = 0xf << 20;
+export const TXD_DTYP_CTXT = 2 << 20;
+export const TXD_DTYP_DATA = 3 << 20;
+export const TXD_DCMD_EOP = 1 << 24;
+export const TXD_DCMD_IFCS = 1 << 25;
+export const TXD_DCMD_RS = 1 << 27;
+export const TXD_DCMD_DEXT = 1 << 29;
+export const TXD_DCMD_VLE = 1 << 30;
+export const TXD_DCMD_TSE = 1 << 31;
+// Transmit word 3 (olinfo_status).
+export const TXD_STAT_DD = 1 << 0;
+export const TXD_IDX_SHIFT = 4;
+/** Check context: the descriptor refers to context IDX. */
+export const TXD_CC = 1 << 7;
+/** Insert the IPv4 header checksum. */
+export const TXD_POPTS_IXSM = 1 << 8;
+/** Insert the transport checksum. */
+export const TXD_POPTS_TXSM = 1 << 9;
+export const TXD_PAYLEN_SHIFT = 14;
+// Context word 2 (type_tucmd_mlhl).
+export const TUCMD_IPV4 = 1 << 10;
+export const TUCMD_L4T_MASK = 3 << 11;
+export const TUCMD_L4T_UDP = 0 << 11;
+export const TUCMD_L4T_TCP = 1 << 11;
+
+/** 64-bit address at `at` as a number (exact below 2^53). */
+export function readAddress(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * HIGH;
+}
+
+/** Writes a 64-bit little-endian address. */
+export function writeAddress(view: DataView, at: number, iova: number): void {
+  view.setUint32(at, iova >>> 0, true);
+  view.setUint32(at + 4, Math.floor(iova / HIGH), true);
+}
+
+/** Fills a receive descriptor in read format: packet buffer address; the header address word is cleared, and DD with it. */
+export function writeRxRead(view: DataView, at: number, bufferIova: number): void {
+  writeAddress(view, at, bufferIova);
+  view.setUint32(at + 8, 0, true);
+  view.setUint32(at + 12, 0, true);
+}
+
+/** Receive read format: I/O address of the packet buffer. */
+export function rxBufferIova(view: DataView, at: number): number {
+  return readAddress(view, at);
+}
+
+/** Receive write-back: packet type and RSS type (word 0). */
+export function rxPacketInfo(view: DataView, at: number): number {
+  return view.getUint32(at, true);
+}
+
+/** Receive write-back: RSS hash, signed 32 bit. */
+export function rxHash(view: DataView, at: number): number {
+  return view.getInt32(at + 4, true);
+}
+
+/** Receive write-back: status and error bits, signed 32 bit. */
+export function rxStatus(view: DataView, at: number): number {
+  return view.getInt32(at + 8, true);
+}
+
+/** Receive write-back: bytes in this buffer. */
+export function rxLengthBytes(view: DataView, at: number): number {
+  return view.getUint16(at + 12, true);
+}
+
+/** Receive write-back: stripped VLAN TCI, valid with RXD_STAT_VP. */
+export function rxVlanTci(view: DataView, at: number): number {
+  return view.getUint16(at + 14, true);
+}
+
+/** Fills a receive write-back. */
+export function writeRxWriteBack(
+  view: DataView,
+  at: number,
+  packetInfo: number,
+  hash: number,
+  status: number,
+  lenBytes: number,
+  vlanTci: number,
+): void {
+  view.setUint32(at, packetInfo, true);
+  view.setUint32(at + 4, hash, true);
+  view.setUint32(at + 8, status, true);
+  view.setUint16(at + 12, lenBytes, true);
+  view.setUint16(at + 14, vlanTci, true);
+}
+
+/** Fills a transmit data descriptor; DEXT and DTYP are added. `payLenBytes` is the whole packet's length. */
+export function writeTxData(
+  view: DataView,
+  at: number,
+  bufferIova: number,
+  lenBytes: number,
+  dcmd: number,
+  payLenBytes: number,
+  popts: number,
+): void {
+  writeAddress(view, at, bufferIova);
+  view.setUint32(at + 8, lenBytes | TXD_DTYP_DATA | TXD_DCMD_DEXT | dcmd, true);
+  view.setUint32(at + 12, (payLenBytes << TXD_PAYLEN_SHIFT) | popts, true);
+}
+
+/** Fills a transmit context descriptor: header lengths and VLAN tag for the data descriptors that follow with CC set. */
+export function writeTxContext(
+  view: DataView,
+  at: number,
+  macLenBytes: number,
+  ipLenBytes: number,
+  vlanTci: number,
+  tucmd: number,
+  contextIndex = 0,
+): void {
+  view.setUint32(at, ipLenBytes | (macLenBytes << 9) | (vlanTci << 16), true);
+  view.setUint32(at + 4, 0, true);
+  view.setUint32(at + 8, tucmd | TXD_DTYP_CTXT | TXD_DCMD_DEXT, true);
+  view.setUint32(at + 12, contextIndex << TXD_IDX_SHIFT, true);
+}
+
+/** Transmit: has the device written the descriptor back? */
+export function txIsDone(view: DataView, at: number): boolean {
+  return (view.getUint32(at + 12, true) & TXD_STAT_DD) !== 0;
+}
