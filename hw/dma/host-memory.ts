@@ -44,7 +44,7 @@ export class HostMemory {
 
   /** The default region, for allocators. */
   get main(): MemoryRegion {
-    return this.regions[0]!;
+    return this.regions[0];
   }
 
   /** Maps the caller's bytes at an I/O address; throws on overlap. */
@@ -73,7 +73,7 @@ export class HostMemory {
   /** Packet id noted at an I/O address, −1 for none or outside memory. */
   ownerAt(iova: number): number {
     if (!this.resolve(iova, 1)) return -1;
-    return this.region.owner[this.offset >> OWNER_SHIFT]!;
+    return this.region.owner[this.offset >> OWNER_SHIFT];
   }
 
   /** Notes a packet id at an I/O address (ignored outside memory). */

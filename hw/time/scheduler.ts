@@ -53,7 +53,7 @@ export class Scheduler implements Clock {
 
   /** Time of the earliest pending event, or Infinity. */
   get nextPs(): number {
-    return this.heapCount === 0 ? Infinity : this.timePs[this.heap[0]!]!;
+    return this.heapCount === 0 ? Infinity : this.timePs[this.heap[0]];
   }
 
   /** Runs `handler.onEvent(arg)` at `atPs`; a time before now means now (after what is already due now). */
@@ -72,7 +72,7 @@ export class Scheduler implements Clock {
     this.heapIndex[slot] = this.heapCount;
     this.heap[this.heapCount++] = slot;
     this.siftUp(this.heapCount - 1);
-    return this.generation[slot]! * (SLOT_MASK + 1) + slot;
+    return this.generation[slot] * (SLOT_MASK + 1) + slot;
   }
 
   /** Control-plane convenience: runs a closure at `atPs`. Not for per-packet use (it allocates). */
@@ -85,7 +85,7 @@ export class Scheduler implements Clock {
     if (id === NEVER) return false;
     const slot = id % (SLOT_MASK + 1);
     if (this.generation[slot] !== Math.floor(id / (SLOT_MASK + 1))) return false;
-    this.remove(this.heapIndex[slot]!);
+    this.remove(this.heapIndex[slot]);
     return true;
   }
 
@@ -97,17 +97,17 @@ export class Scheduler implements Clock {
 
   /** Runs every event due at or before `untilPs`, then sets the clock to `untilPs`. */
   runUntil(untilPs: number): void {
-    while (this.heapCount > 0 && this.timePs[this.heap[0]!]! <= untilPs) this.runNext();
-    if (this.nowPs < untilPs || this.nowPs > untilPs) this.nowPs = untilPs;
+    while (this.heapCount > 0 && this.timePs[this.heap[0]] <= untilPs) this.runNext();
+    this.nowPs = untilPs;
   }
 
   /** Runs the earliest event; false when there is none. The clock is then at that event's time, or later. */
   runNext(): boolean {
     if (this.heapCount === 0) return false;
-    const slot = this.heap[0]!;
-    const handler = this.handlers[slot]!;
-    const arg = this.arg[slot]!;
-    this.nowPs = this.timePs[slot]!;
+    const slot = this.heap[0];
+    const handler = this.handlers[slot] as EventHandler;
+    const arg = this.arg[slot];
+    this.nowPs = this.timePs[slot];
     this.remove(0);
     this.executedCount++;
     handler.onEvent(arg);
@@ -115,32 +115,32 @@ export class Scheduler implements Clock {
   }
 
   private remove(place: number): void {
-    const slot = this.heap[place]!;
-    const last = this.heap[--this.heapCount]!;
+    const slot = this.heap[place];
+    const last = this.heap[--this.heapCount];
     if (last !== slot) {
       this.heap[place] = last;
       this.heapIndex[last] = place;
       this.siftDown(place);
-      this.siftUp(this.heapIndex[last]!);
+      this.siftUp(this.heapIndex[last]);
     }
     this.heapIndex[slot] = -1;
     this.handlers[slot] = null;
-    this.generation[slot] = (this.generation[slot]! + 1) & 0x7fffffff;
+    this.generation[slot] = (this.generation[slot] + 1) & 0x7fffffff;
     this.freeSlots.push(slot);
   }
 
   private before(a: number, b: number): boolean {
-    const ta = this.timePs[a]!;
-    const tb = this.timePs[b]!;
-    return ta < tb || (ta === tb && this.seq[a]! < this.seq[b]!);
+    const ta = this.timePs[a];
+    const tb = this.timePs[b];
+    return ta < tb || (ta === tb && this.seq[a] < this.seq[b]);
   }
 
   private siftUp(from: number): void {
     let place = from;
-    const slot = this.heap[place]!;
+    const slot = this.heap[place];
     while (place > 0) {
       const parent = (place - 1) >> 1;
-      const other = this.heap[parent]!;
+      const other = this.heap[parent];
       if (!this.before(slot, other)) break;
       this.heap[place] = other;
       this.heapIndex[other] = place;
@@ -152,13 +152,13 @@ export class Scheduler implements Clock {
 
   private siftDown(from: number): void {
     let place = from;
-    const slot = this.heap[place]!;
+    const slot = this.heap[place];
     for (;;) {
       let child = 2 * place + 1;
       if (child >= this.heapCount) break;
-      if (child + 1 < this.heapCount && this.before(this.heap[child + 1]!, this.heap[child]!))
+      if (child + 1 < this.heapCount && this.before(this.heap[child + 1], this.heap[child]))
         child++;
-      const other = this.heap[child]!;
+      const other = this.heap[child];
       if (!this.before(other, slot)) break;
       this.heap[place] = other;
       this.heapIndex[other] = place;

@@ -1,0 +1,107 @@
+// The scenario file: what a user writes in YAML, validated by zod. docs/scenario.md is its manual.
+//
+// Unknown keys are errors (a misspelt key must not be ignored). Quantities carry units in text ("10G", "5ms", "64k")
+// and are parsed here, once, into the model's units. Files named in a scenario are relative to the scenario's folder.
+
+import { z } from 'zod';
+import { parseDurationPs, parseQuantity, parseRateBps } from './quantity.ts';
+import { parseSplit } from './split-option.ts';
+
+const quantity = z
+  .union([z.number().int().nonnegative(), z.string()])
+  .transform((value, ctx) => orIssue(ctx, () => parseQuantity(String(value))));
+
+const rateBps = z
+  .union([z.number().positive(), z.string()])
+  .transform((value, ctx) => orIssue(ctx, () => parseRateBps(String(value))));
+
+const durationPs = z
+  .union([z.number().nonnegative(), z.string()])
+  .transform((value, ctx) => orIssue(ctx, () => parseDurationPs(String(value))));
+
+const mac = z
+  .string()
+  .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'expected a MAC address like 02:00:00:00:00:01');
+
+const portName = z
+  .string()
+  .regex(/^[A-Za-z0-9_.-]{1,15}$/, 'expected an interface name of 1 to 15 characters');
+
+const split = z.string().transform((value, ctx) => orIssue(ctx, () => parseSplit(value)));
+
+const portSchema = z.strictObject({
+  name: portName,
+  mac: mac.optional(),
+  /** L3 MTU, bytes. */
+  mtu: quantity.optional(),
+  promisc: z.boolean().default(false),
+});
+
+const deviceSchema = z.strictObject({
+  profile: z.literal('generic-nic').default('generic-nic'),
+  lineRate: rateBps.optional(),
+  queues: quantity.optional(),
+  ringSlots: quantity.optional(),
+  flowEntries: quantity.optional(),
+  /** Time that one flow-table command takes in the device. */
+  flowInsert: durationPs.optional(),
+});
+
+const hostSchema = z.strictObject({
+  cores: quantity.default(2),
+  mhz: z.number().positive().default(3600),
+});
+
+const captureSchema = z.strictObject({
+  file: z.string().min(1),
+  port: portName.optional(),
+});
+
+const trafficSchema = z.strictObject({
+  captures: z.array(captureSchema).default([]),
+  split: split.default({ kind: 'client-server' }),
+  /** Time scale: 2 replays twice as fast. */
+  speed: z.number().positive().default(1),
+  loop: z.number().int().min(1).default(1),
+  /** Routes, neighbours and the frames' destination MAC are made up from the capture's own addresses. */
+  learn: z.boolean().default(false),
+});
+
+const runSchema = z.strictObject({
+  at: durationPs.default(0),
+  commands: z.string(),
+});
+
+/** The whole file. */
+export const scenarioSchema = z.strictObject({
+  name: z.string().default('scenario'),
+  about: z.string().default(''),
+  seed: z.number().int().min(0).max(0xffffffff).default(1),
+  device: deviceSchema.prefault({}),
+  host: hostSchema.prefault({}),
+  ports: z
+    .array(portSchema)
+    .min(1)
+    .max(8)
+    .default([
+      { name: 'p0', promisc: false },
+      { name: 'p1', promisc: false },
+    ]),
+  traffic: trafficSchema.prefault({}),
+  run: z.array(runSchema).default([]),
+});
+
+/** A validated scenario, units resolved. */
+export type Scenario = z.infer<typeof scenarioSchema>;
+
+function orIssue<T>(ctx: z.RefinementCtx, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    ctx.addIssue({
+      code: 'custom',
+      message: error instanceof Error ? error.message : String(error),
+    });
+    return z.NEVER;
+  }
+}
