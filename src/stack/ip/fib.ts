@@ -1,0 +1,306 @@
+// The forwarding information base: tables local (255) and main (254) of both families, looked up in that order, and the
+// destination cache that keeps the per-packet cost at one hash probe.
+//
+// `genId` is Linux's rt_genid / fib6 sernum: any route, address, link state or MTU change increments it, and a Route whose
+// genId differs is stale. `addHostRouteQuiet` is the exception, for set-up in bulk: the route counts as if present from the
+// start. What a request must satisfy is checked in route-admin.ts. Left out: policy rules, TOS, multipath, nexthop objects.
+
+import type { NetDevice } from '../../../driver/netdev.ts';
+import { AF_INET, AF_INET6, loadInt32 } from './address.ts';
+import { PrefixTable } from './prefix-table.ts';
+import type { Neighbour } from './neigh.ts';
+
+export type RouteType =
+  'unicast' | 'local' | 'broadcast' | 'multicast' | 'blackhole' | 'unreachable' | 'prohibit';
+
+export const RT_TABLE_MAIN = 254;
+export const RT_TABLE_LOCAL = 255;
+
+export const RT_SCOPE_UNIVERSE = 0;
+export const RT_SCOPE_LINK = 253;
+export const RT_SCOPE_HOST = 254;
+export const RT_SCOPE_NOWHERE = 255;
+
+export const RTPROT_KERNEL = 2;
+export const RTPROT_BOOT = 3;
+export const RTPROT_STATIC = 4;
+export const RTPROT_RA = 9;
+
+/** One configured route. */
+export interface FibEntry {
+  family: number;
+  /** 4 or 16 bytes, host bits zero. */
+  dst: Uint8Array;
+  prefixLen: number;
+  type: RouteType;
+  table: number;
+  dev: NetDevice | null;
+  gateway: Uint8Array | null;
+  metric: number;
+  scope: number;
+  protocol: number;
+  prefSrc: Uint8Array | null;
+  /** RTAX_MTU, 0 for none. */
+  mtuBytes: number;
+  onlink: boolean;
+}
+
+/** What a look-up answers for one destination; shared by all packets to it while valid. */
+export class Route {
+  readonly family: number;
+  readonly type: RouteType;
+  readonly dev: NetDevice | null;
+  /** Next hop, null when the destination itself is on the link. */
+  readonly gateway: Uint8Array | null;
+  /** MTU metric of the route, 0 for the device's. */
+  readonly mtuBytes: number;
+  /** Preferred source address, null to choose one. */
+  readonly prefSrc: Uint8Array | null;
+  /** Valid while equal to `fib.genId`. */
+  genId: number;
+  readonly scope: number;
+  /** Next hop found by the last packet (neigh.ts checks that it is still alive). */
+  neighbour: Neighbour | null = null;
+
+  constructor(entry: FibEntry, genId: number) {
+    this.family = entry.family;
+    this.type = entry.type;
+    this.dev = entry.dev;
+    this.gateway = entry.gateway;
+    this.mtuBytes = entry.mtuBytes;
+    this.prefSrc = entry.prefSrc;
+    this.scope = entry.scope;
+    this.genId = genId;
+  }
+
+  /** Longest packet that may leave by this route, bytes of network header and payload. */
+  get pathMtuBytes(): number {
+    const deviceMtu = this.dev === null ? 65535 : this.dev.mtuBytes;
+    return this.mtuBytes > 0 && this.mtuBytes < deviceMtu ? this.mtuBytes : deviceMtu;
+  }
+}
+
+const CACHE_MAX = 1 << 20;
+
+/** Destination -> Route, open addressing over int32 words; emptied when genId moves. */
+class RouteCache {
+  private readonly words: number;
+  private mask = 1023;
+  private keys: Int32Array;
+  private routes: (Route | null)[];
+  private used: Uint8Array;
+  private count = 0;
+  private genId = 0;
+
+  constructor(words: number) {
+    this.words = words;
+    this.keys = new Int32Array(1024 * words);
+    this.routes = new Array<Route | null>(1024).fill(null);
+    this.used = new Uint8Array(1024);
+  }
+
+  /** Slot of the destination, or the free slot where it belongs. */
+  slot(a: number, b: number, c: number, d: number, genId: number): number {
+    if (this.genId !== genId) this.clear(genId);
+    let h = Math.imul(
+      a ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c, 0x27d4eb2f) ^ Math.imul(d, 0x165667b1),
+      0x9e3779b1,
+    );
+    h ^= h >>> 15;
+    for (let i = h & this.mask; ; i = (i + 1) & this.mask) {
+      if (this.used[i] === 0) return i;
+      const k = i * this.words;
+      if (this.keys[k] !== a) continue;
+      if (this.words === 1) return i;
+      if (this.keys[k + 1] === b && this.keys[k + 2] === c && this.keys[k + 3] === d) return i;
+    }
+  }
+
+  get(slot: number): Route | null {
+    return this.routes[slot];
+  }
+
+  set(slot: number, a: number, b: number, c: number, d: number, route: Route | null): void {
+    this.routes[slot] = route;
+    if (this.used[slot] !== 0) return;
+    this.used[slot] = 1;
+    const k = slot * this.words;
+    this.keys[k] = a;
+    if (this.words === 4) {
+      this.keys[k + 1] = b;
+      this.keys[k + 2] = c;
+      this.keys[k + 3] = d;
+    }
+    if (++this.count * 2 > this.mask) this.grow();
+  }
+
+  private clear(genId: number): void {
+    this.genId = genId;
+    if (this.count === 0) return;
+    this.used.fill(0);
+    this.routes.fill(null);
+    this.count = 0;
+  }
+
+  private grow(): void {
+    const { keys, routes, used, words } = this;
+    const size = (this.mask + 1) * 2;
+    if (size > CACHE_MAX * 2) {
+      this.clear(this.genId);
+      return;
+    }
+    this.mask = size - 1;
+    this.keys = new Int32Array(size * words);
+    this.routes = new Array<Route | null>(size).fill(null);
+    this.used = new Uint8Array(size);
+    this.count = 0;
+    for (let i = 0; i < used.length; i++) {
+      if (used[i] === 0) continue;
+      const k = i * words;
+      const a = keys[k];
+      const b = words === 4 ? keys[k + 1] : 0;
+      const c = words === 4 ? keys[k + 2] : 0;
+      const d = words === 4 ? keys[k + 3] : 0;
+      this.set(this.slot(a, b, c, d, this.genId), a, b, c, d, routes[i]);
+    }
+  }
+}
+
+export class Fib {
+  /** Generation of routes: a cached route is valid while its genId is this. */
+  genId = 1;
+
+  private readonly local4 = new PrefixTable(AF_INET);
+  private readonly main4 = new PrefixTable(AF_INET);
+  private readonly local6 = new PrefixTable(AF_INET6);
+  private readonly main6 = new PrefixTable(AF_INET6);
+  private readonly cache4 = new RouteCache(1);
+  private readonly cache6 = new RouteCache(4);
+  private readonly scratch = new Uint8Array(4);
+
+  /** Makes every cached route stale (route, address, link state or MTU changed). */
+  invalidate(): void {
+    this.genId++;
+  }
+
+  /** Route for an IPv4 destination (int32, host order); `oif` 0 for any device. null: no route (ENETUNREACH). */
+  lookup4(dst: number, oif = 0): Route | null {
+    if (oif !== 0) return this.find4(dst, oif);
+    const slot = this.cache4.slot(dst, 0, 0, 0, this.genId);
+    const cached = this.cache4.get(slot);
+    if (cached !== null) return cached;
+    const route = this.find4(dst, 0);
+    if (route !== null) this.cache4.set(slot, dst, 0, 0, 0, route);
+    return route;
+  }
+
+  /** Route for an IPv6 destination at `bytes[at..at+15]`; `oif` 0 for any device. null: no route. */
+  lookup6(bytes: Uint8Array, at: number, oif = 0): Route | null {
+    if (oif !== 0) return this.find6(bytes, at, oif);
+    const a = loadInt32(bytes, at);
+    const b = loadInt32(bytes, at + 4);
+    const c = loadInt32(bytes, at + 8);
+    const d = loadInt32(bytes, at + 12);
+    const slot = this.cache6.slot(a, b, c, d, this.genId);
+    const cached = this.cache6.get(slot);
+    if (cached !== null) return cached;
+    const route = this.find6(bytes, at, 0);
+    if (route !== null) this.cache6.set(slot, a, b, c, d, route);
+    return route;
+  }
+
+  /** Same for an address in control-plane form. */
+  lookup(address: Uint8Array, oif = 0): Route | null {
+    return address.length === 4
+      ? this.lookup4(loadInt32(address, 0), oif)
+      : this.lookup6(address, 0, oif);
+  }
+
+  /** The configured route that a look-up would choose, uncached, for `ip route get` and next-hop checks. */
+  match(address: Uint8Array, oif = 0): FibEntry | null {
+    const family = address.length === 4 ? AF_INET : AF_INET6;
+    return (
+      this.table(family, RT_TABLE_LOCAL).lookup(address, 0, oif) ??
+      this.table(family, RT_TABLE_MAIN).lookup(address, 0, oif)
+    );
+  }
+
+  /** Adds without checks (route-admin.ts has them) and makes cached routes stale. */
+  addRoute(entry: FibEntry, before = false): void {
+    this.table(entry.family, entry.table).insert(entry, before);
+    this.genId++;
+  }
+
+  /** Removes one route; false when it is not configured. */
+  removeRoute(entry: FibEntry): boolean {
+    if (!this.table(entry.family, entry.table).remove(entry)) return false;
+    this.genId++;
+    return true;
+  }
+
+  /**
+   * Adds a host route (/32 or /128 in main) as if it had been present from the start: genId stays, only the destination's
+   * own cached route is dropped. For set-up in bulk, before or between traffic to other destinations.
+   */
+  addHostRouteQuiet(dst: Uint8Array, dev: NetDevice, gateway: Uint8Array | null = null): void {
+    const family = dst.length === 4 ? AF_INET : AF_INET6;
+    this.table(family, RT_TABLE_MAIN).insert({
+      family,
+      dst,
+      prefixLen: dst.length * 8,
+      type: 'unicast',
+      table: RT_TABLE_MAIN,
+      dev,
+      gateway,
+      metric: family === AF_INET ? 0 : 1024,
+      scope: gateway === null && family === AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+      protocol: RTPROT_STATIC,
+      prefSrc: null,
+      mtuBytes: 0,
+      onlink: false,
+    });
+    const a = loadInt32(dst, 0);
+    const six = family === AF_INET6;
+    const b = six ? loadInt32(dst, 4) : 0;
+    const c = six ? loadInt32(dst, 8) : 0;
+    const d = six ? loadInt32(dst, 12) : 0;
+    const cache = six ? this.cache6 : this.cache4;
+    const slot = cache.slot(a, b, c, d, this.genId);
+    const old = cache.get(slot);
+    if (old === null) return;
+    old.genId = -1;
+    cache.set(slot, a, b, c, d, null);
+  }
+
+  /** The tables, for listing and administration. */
+  table(family: number, table: number): PrefixTable {
+    if (family === AF_INET) return table === RT_TABLE_LOCAL ? this.local4 : this.main4;
+    return table === RT_TABLE_LOCAL ? this.local6 : this.main6;
+  }
+
+  /** Removes every route that `which` picks; the number removed. */
+  flush(family: number, which: (entry: FibEntry) => boolean): number {
+    let removed = 0;
+    for (const id of [RT_TABLE_LOCAL, RT_TABLE_MAIN]) {
+      const table = this.table(family, id);
+      for (const entry of table.list()) if (which(entry) && table.remove(entry)) removed++;
+    }
+    if (removed > 0) this.genId++;
+    return removed;
+  }
+
+  private find4(dst: number, oif: number): Route | null {
+    const s = this.scratch;
+    s[0] = dst >>> 24;
+    s[1] = dst >>> 16;
+    s[2] = dst >>> 8;
+    s[3] = dst;
+    const entry = this.local4.lookup(s, 0, oif) ?? this.main4.lookup(s, 0, oif);
+    return entry === null ? null : new Route(entry, this.genId);
+  }
+
+  private find6(bytes: Uint8Array, at: number, oif: number): Route | null {
+    const entry = this.local6.lookup(bytes, at, oif) ?? this.main6.lookup(bytes, at, oif);
+    return entry === null ? null : new Route(entry, this.genId);
+  }
+}
