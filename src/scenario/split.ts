@@ -54,14 +54,24 @@ export class Splitter {
     this.listener = listener;
   }
 
-  /** The port (0 or 1) on which this frame arrives; enters addresses not seen before. */
-  side(bytes: Uint8Array, frameAt: number, shape: FrameShape, macKnown: boolean): number {
-    if (shape.family === 0 || shape.multicast) return this.sideOfStation(bytes, frameAt, shape);
+  /**
+   * The port (0 or 1) on which this frame arrives; enters addresses not seen before. `forced` ≥ 0 is the port that the
+   * capture itself names: it then decides instead of the policy.
+   */
+  side(
+    bytes: Uint8Array,
+    frameAt: number,
+    shape: FrameShape,
+    macKnown: boolean,
+    forced = -1,
+  ): number {
+    if (shape.family === 0 || shape.multicast)
+      return forced >= 0 ? forced : this.sideOfStation(bytes, frameAt, shape);
     const family = shape.family;
     let src = this.book.sideOf(bytes, shape.srcAt, family);
     let dst = this.book.sideOf(bytes, shape.dstAt, family);
     if (src === UNKNOWN_SIDE || dst === UNKNOWN_SIDE) {
-      const guess = this.guess(bytes, frameAt, shape, src, dst);
+      const guess = forced >= 0 ? forced : this.guess(bytes, frameAt, shape, src, dst);
       if (src === UNKNOWN_SIDE) {
         src = guess;
         this.enter(bytes, shape.srcAt, family, src, macKnown ? frameAt + 6 : -1);
@@ -80,6 +90,7 @@ export class Splitter {
       }
       if (macKnown) this.macSides.set(mac48(bytes, frameAt + 6), src);
     }
+    if (forced >= 0) return forced;
     return this.policy.kind === 'none' ? 0 : src;
   }
 
