@@ -10,9 +10,7 @@ export const FLOW_OFFLOAD_ADD = 0;
 export const FLOW_OFFLOAD_DEL = 1;
 export const FLOW_OFFLOAD_STATS = 2;
 export type FlowOffloadType =
-  | typeof FLOW_OFFLOAD_ADD
-  | typeof FLOW_OFFLOAD_DEL
-  | typeof FLOW_OFFLOAD_STATS;
+  typeof FLOW_OFFLOAD_ADD | typeof FLOW_OFFLOAD_DEL | typeof FLOW_OFFLOAD_STATS;
 
 /** One direction: packets that match are rewritten and sent out of `outDev` without software. */
 export interface FlowDirection {
