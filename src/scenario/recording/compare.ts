@@ -1,0 +1,94 @@
+// What counts as the same: frames, conntrack lines and hook counts of the model against those of the recorded kernel.
+//
+// Recordings are not exact in: the IPv4 id (and with it the checksum) and the IPv6 flow label of packets that the machine
+// makes itself, conntrack ids, and times to a fraction of a second. Everything else must agree to the byte.
+
+/** One difference, for people and for `--json`. */
+export interface Difference {
+  step: string;
+  timeS: number;
+  what: 'frame' | 'ct' | 'hooks' | 'command' | 'matched';
+  expected: string;
+  found: string;
+}
+
+/** Hex positions (bytes) of an Ethernet+IPv4 frame. */
+const IP_ID_AT = 18;
+const IP_CHECKSUM_AT = 24;
+
+/**
+ * Whether two frames (hex) are the same, with the freedom that a packet made by the machine itself has: `ownAddresses`
+ * are its addresses in hex.
+ */
+export function sameFrame(
+  expected: string,
+  found: string,
+  ownAddresses: ReadonlySet<string>,
+): boolean {
+  if (expected === found) return true;
+  if (expected.length !== found.length) return false;
+  const type = expected.slice(24, 28);
+  if (type === '0800') {
+    const own = ownAddresses.has(expected.slice(52, 60));
+    return own && maskIp4(expected) === maskIp4(found);
+  }
+  if (type === '86dd') {
+    const own = ownAddresses.has(expected.slice(44, 76));
+    return own && maskFlowLabel(expected) === maskFlowLabel(found);
+  }
+  return false;
+}
+
+function maskIp4(hex: string): string {
+  return blank(blank(hex, IP_ID_AT, 2), IP_CHECKSUM_AT, 2);
+}
+
+function maskFlowLabel(hex: string): string {
+  return hex.slice(0, 29) + 'xxxxx' + hex.slice(34);
+}
+
+function blank(hex: string, atByte: number, bytes: number): string {
+  return hex.slice(0, atByte * 2) + 'x'.repeat(bytes * 2) + hex.slice((atByte + bytes) * 2);
+}
+
+/** A conntrack line without its id, and its timeout apart (−1 when the line has none). */
+function splitLine(line: string): { timeoutS: number; rest: string } {
+  const plain = line.replace(/ id=\d+/, '').trim();
+  const match = /^((?:ipv[46]\s+\d+\s+|\d+ )?[a-z0-9]+\s+\d+) (\d+) (.*)$/.exec(plain);
+  if (match === null) return { timeoutS: -1, rest: plain };
+  return { timeoutS: Number(match[2]), rest: `${match[1]} ${match[3]}` };
+}
+
+/** Whether two conntrack lines agree: all but the id, the timeout within one second. */
+export function sameConntrackLine(expected: string, found: string): boolean {
+  const a = splitLine(expected);
+  const b = splitLine(found);
+  if (a.rest !== b.rest) return false;
+  if (a.timeoutS < 0 || b.timeoutS < 0) return a.timeoutS === b.timeoutS;
+  return Math.abs(a.timeoutS - b.timeoutS) <= 1;
+}
+
+/** Pairs lines in any order (a listing is in hash order); what stays unpaired on either side. */
+export function compareLists(
+  expected: readonly string[],
+  found: readonly string[],
+  same: (a: string, b: string) => boolean,
+): { missing: string[]; extra: string[] } {
+  const rest = [...found];
+  const missing: string[] = [];
+  for (const line of expected) {
+    const at = rest.findIndex((other) => same(line, other));
+    if (at >= 0) rest.splice(at, 1);
+    else missing.push(line);
+  }
+  return { missing, extra: rest };
+}
+
+/** A conntrack line as the TCP-state recordings give it: no addresses, counters, mark, use or id; single blanks. */
+export function shortLine(line: string): string {
+  return line
+    .replace(/^ipv[46]\s+/, '')
+    .replace(/ (src|dst|packets|bytes|mark|use|id)=\S+/g, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+}
