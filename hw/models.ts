@@ -1,0 +1,133 @@
+// NIC models as data: one class runs them all, a new device is a new configuration.
+//
+// Every figure has its source beside it: "hw N.N" is spec/hardware.md of the project (section), "ds" the 82599 datasheet,
+// "assumed" our own choice where no source gives one. No constant was fitted to a figure that a test checks.
+
+/** PCI Express link of the device (all ports share it). */
+export interface PcieConfig {
+  /** 1 to 5. */
+  generation: number;
+  /** 4, 8 or 16. */
+  lanes: number;
+  /** Maximum payload of a write TLP, bytes. */
+  mpsBytes: number;
+  /** Maximum read request, bytes. */
+  mrrsBytes: number;
+  /** Completions are cut at this boundary, bytes. */
+  rcbBytes: number;
+  /** From a read request leaving the device to the first byte of its completion, ps. */
+  readLatencyPs: number;
+  /** From a posted write leaving one end to its effect at the other (DMA write, doorbell, MSI), ps. */
+  writeLatencyPs: number;
+}
+
+/** Cycles of the packet pipeline's stages. Latency delays a packet, the interval bounds the rate. */
+export interface PipelineConfig {
+  clockMhz: number;
+  /** One packet may start every so many cycles. */
+  intervalCycles: number;
+  parserBaseCycles: number;
+  /** Per header beyond Ethernet: each tag, IP, transport. */
+  parserHeaderCycles: number;
+  tcamCycles: number;
+  exactCycles: number;
+  actionCycles: number;
+}
+
+export interface AdminConfig {
+  maxSlots: number;
+  /** Firmware time of any command, ps. */
+  commandPs: number;
+  /** More for an insertion, ps. */
+  insertPs: number;
+  /** More for every entry that an insertion displaces, ps. */
+  movePs: number;
+  /** More for every entry read or reset, ps. */
+  entryPs: number;
+}
+
+export interface NicConfig {
+  /** Model name, for reports. */
+  name: string;
+  /** Number of ports; each is a PCI function with its own BARs. 1 to 16. */
+  ports: number;
+  /** RX and TX queues per port, 1 to 64 (RSS reaches the first 16). */
+  queues: number;
+  /** MSI-X vectors per function, 1 to 64. */
+  vectors: number;
+  lineRateBps: number;
+  /** Largest ring, descriptors. */
+  maxRingSlots: number;
+  /** Descriptors read in one go. */
+  descriptorBatch: number;
+  rxPacketBufferBytes: number;
+  txPacketBufferBytes: number;
+  /** Largest frame without FCS that the device's memory takes, bytes (captures of segmentation offload have 64 KiB frames). */
+  maxFrameBytes: number;
+  /** One way through PHY and MAC, ps. */
+  macLatencyPs: number;
+  exactMatch: { entries: number; ways: number; stashEntries: number; maxKicks: number };
+  tcam: { entries: number };
+  pipeline: PipelineConfig;
+  pcie: PcieConfig;
+  admin: AdminConfig;
+  /** The flow stage takes only frames whose destination MAC is RAL0/RAH0 of the port. */
+  flowStageChecksDmac: boolean;
+  /** Reset value of HLREG0.TXPADEN: pad short frames to 60 bytes on the way out. */
+  txPadReset: boolean;
+  /** Verify transport checksums of frames that go to the host (L4CS, TCPE). */
+  rxChecksum: boolean;
+}
+
+/** A two-port 10G NIC with flow tables: the default of scenarios. `overrides` replaces whole top-level fields. */
+export function genericNic(overrides: Partial<NicConfig> = {}): NicConfig {
+  return {
+    name: 'generic-2x10g',
+    ports: 2, // as a dual-port 82599 board
+    queues: 8, // assumed: one per core of a small host
+    vectors: 16, // assumed; the 82599 has 64 per function (ds 7.3.4)
+    lineRateBps: 10e9, // hw 6
+    maxRingSlots: 8192, // ds 8.2.3.8.7: RDLEN up to 8 K descriptors
+    descriptorBatch: 40, // hw 1.3: 40 descriptors at a time, 640 bytes
+    rxPacketBufferBytes: 512 * 1024, // ds 8.2.3.8.9: RXPBSIZE[0] = 512 KB
+    txPacketBufferBytes: 160 * 1024, // ds 8.2.3.9.11: TXPBSIZE[0] = 160 KB
+    maxFrameBytes: 65535 + 18, // assumed: largest IP packet, Ethernet header and one tag
+    macLatencyPs: 300_000, // assumed: 0.3 us one way through 10GBASE-R PHY and MAC
+    exactMatch: {
+      entries: 65536, // assumed; hw 4.1 and 4.2 range from 8 K to some 100 K
+      ways: 4, // hw 4.2: bucket width 4 (MediaTek PPE V2)
+      stashEntries: 16, // assumed
+      maxKicks: 32, // assumed
+    },
+    tcam: { entries: 512 }, // hw 4.3: depth of one Tofino TCAM block
+    pipeline: {
+      clockMhz: 1270, // hw 4.3: Tofino MAU clock
+      intervalCycles: 4, // assumed: 317 Mpps, above any line rate here
+      parserBaseCycles: 16, // assumed
+      parserHeaderCycles: 4, // assumed
+      tcamCycles: 22, // hw 4.3: 20 per match stage, 2 more with a TCAM
+      exactCycles: 20, // hw 4.3
+      actionCycles: 4, // hw 4.3: statistics part of a stage
+    },
+    pcie: {
+      generation: 3, // hw 1: the measured configuration
+      lanes: 8,
+      mpsBytes: 256, // hw 1.2
+      mrrsBytes: 512, // hw 1.2
+      rcbBytes: 256, // hw 1.2: completions of MPS size
+      readLatencyPs: 546_000, // hw 1.5: DMA 64 B read, median, HSW and BDW E5
+      writeLatencyPs: 230_000, // hw 1.5, assumed: (write-then-read 773 ns − read 546 ns)
+    },
+    admin: {
+      maxSlots: 1024, // assumed
+      commandPs: 2_000_000, // assumed; V21: 493 k/s inserts of a ConnectX-5 group are 2.03 us each
+      insertPs: 0,
+      movePs: 100_000, // assumed
+      entryPs: 50_000, // assumed
+    },
+    flowStageChecksDmac: true,
+    txPadReset: true, // ds 8.2.3.22.8
+    rxChecksum: true,
+    ...overrides,
+  };
+}

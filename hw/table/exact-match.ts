@@ -1,0 +1,220 @@
+// Exact-match flow table: buckets of a few ways, two hash functions (cuckoo), a small stash, bounded displacement.
+//
+// Naive idea: a map from key to entry. What hardware does: each key has two buckets of `ways` slots; an insertion that
+// finds both full displaces a resident to its other bucket, at most `maxKicks` times, then tries the stash, then gives
+// up (BUCKET_FULL) and leaves the table as it was. A lookup reads two buckets and the stash: constant time.
+// Slots hold handles; key, action and counters live under the handle, so displacement never changes an entry's name.
+// Not here: tables that share memory, wide keys that take two slots (a later issue). Oracle in tests: a Map.
+
+import { assert } from '../base/assert.ts';
+import { EXACT_KEY_WORDS } from '../parse/key-layout.ts';
+
+/** Results of `insert` below 0. */
+export const INSERT_TABLE_FULL = -1;
+export const INSERT_BUCKET_FULL = -2;
+export const INSERT_EXISTS = -3;
+
+/** Hash of a key of 11 words at `at`: multiply and shift (Math.imul), well mixed in all 32 bits. */
+export function hashKey(words: Uint32Array, at: number): number {
+  let h = 0x2545f491;
+  const end = at + EXACT_KEY_WORDS;
+  for (let i = at; i < end; i++) {
+    h = Math.imul(h ^ (words[i] as number), 0x9e3779b1);
+    h ^= h >>> 15;
+  }
+  h = Math.imul(h ^ (h >>> 13), 0x85ebca6b);
+  return h ^ (h >>> 16);
+}
+
+export class ExactMatchTable {
+  /** Handles below this are valid. */
+  readonly capacity: number;
+  /** Entries in use. */
+  count = 0;
+  /** Entries displaced by the last insertion. */
+  lastMoves = 0;
+  /** Lookups that found or did not find an entry. */
+  hits = 0;
+  misses = 0;
+
+  private readonly ways: number;
+  private readonly bucketMask: number;
+  private readonly stashEntries: number;
+  private readonly maxKicks: number;
+  /** Handle per slot, −1 free; the stash follows the buckets. */
+  private readonly slotHandle: Int32Array;
+  private readonly slotHash: Int32Array;
+  private readonly stashAt: number;
+  private stashCount = 0;
+  private readonly keys: Uint32Array;
+  private readonly used: Uint8Array;
+  /** Slot that holds each handle. */
+  private readonly handleSlot: Int32Array;
+  private readonly freeHandles: Int32Array;
+  private freeCount = 0;
+  private readonly kickPath: Int32Array;
+  private kickTurn = 0;
+
+  constructor(entries: number, ways: number, stashEntries: number, maxKicks: number) {
+    const buckets = entries / ways;
+    assert(
+      Number.isInteger(Math.log2(buckets)) && buckets >= 1,
+      'exact match: entries / ways must be a power of two',
+    );
+    this.capacity = entries;
+    this.ways = ways;
+    this.bucketMask = buckets - 1;
+    this.stashEntries = stashEntries;
+    this.maxKicks = maxKicks;
+    this.stashAt = entries;
+    this.slotHandle = new Int32Array(entries + stashEntries).fill(-1);
+    this.slotHash = new Int32Array(entries + stashEntries);
+    this.keys = new Uint32Array(entries * EXACT_KEY_WORDS);
+    this.used = new Uint8Array(entries);
+    this.handleSlot = new Int32Array(entries).fill(-1);
+    this.freeHandles = new Int32Array(entries);
+    this.kickPath = new Int32Array(maxKicks + 1);
+    this.clear();
+  }
+
+  /** Removes everything. */
+  clear(): void {
+    this.slotHandle.fill(-1);
+    this.handleSlot.fill(-1);
+    this.used.fill(0);
+    this.stashCount = 0;
+    this.count = 0;
+    this.freeCount = this.capacity;
+    for (let i = 0; i < this.capacity; i++) this.freeHandles[i] = this.capacity - 1 - i;
+  }
+
+  /** Whether a handle names an entry. */
+  isUsed(handle: number): boolean {
+    return handle >= 0 && handle < this.capacity && this.used[handle] === 1;
+  }
+
+  /** Handle of the entry with this key (11 words), −1 for none; counts hit or miss. */
+  lookup(key: Uint32Array): number {
+    const handle = this.find(key);
+    if (handle >= 0) this.hits++;
+    else this.misses++;
+    return handle;
+  }
+
+  /** As `lookup`, without counting. */
+  find(key: Uint32Array): number {
+    if (this.count === 0) return -1;
+    const hash = hashKey(key, 0);
+    const first = (hash & this.bucketMask) * this.ways;
+    const handle = this.probe(key, hash, first, first + this.ways);
+    if (handle >= 0) return handle;
+    const second = this.otherBucket(hash, hash & this.bucketMask) * this.ways;
+    const other = this.probe(key, hash, second, second + this.ways);
+    if (other >= 0 || this.stashCount === 0) return other;
+    return this.probe(key, hash, this.stashAt, this.stashAt + this.stashEntries);
+  }
+
+  /** Adds a key; returns its handle or INSERT_*. */
+  insert(key: Uint32Array): number {
+    this.lastMoves = 0;
+    if (this.find(key) >= 0) return INSERT_EXISTS;
+    if (this.freeCount === 0) return INSERT_TABLE_FULL;
+    const hash = hashKey(key, 0);
+    const slot = this.makeRoom(hash);
+    if (slot < 0) return INSERT_BUCKET_FULL;
+    const handle = this.freeHandles[--this.freeCount] as number;
+    this.keys.set(key.subarray(0, EXACT_KEY_WORDS), handle * EXACT_KEY_WORDS);
+    this.used[handle] = 1;
+    this.place(slot, handle, hash);
+    this.count++;
+    return handle;
+  }
+
+  /** Removes an entry; false when the handle names none. */
+  remove(handle: number): boolean {
+    if (!this.isUsed(handle)) return false;
+    const slot = this.handleSlot[handle] as number;
+    this.slotHandle[slot] = -1;
+    if (slot >= this.stashAt) this.stashCount--;
+    this.handleSlot[handle] = -1;
+    this.used[handle] = 0;
+    this.freeHandles[this.freeCount++] = handle;
+    this.count--;
+    return true;
+  }
+
+  /** Copies an entry's key (11 words) to `out`. */
+  readKey(handle: number, out: Uint32Array): void {
+    const at = handle * EXACT_KEY_WORDS;
+    for (let i = 0; i < EXACT_KEY_WORDS; i++) out[i] = this.keys[at + i] as number;
+  }
+
+  private probe(key: Uint32Array, hash: number, from: number, to: number): number {
+    for (let slot = from; slot < to; slot++) {
+      if (this.slotHash[slot] !== hash) continue;
+      const handle = this.slotHandle[slot] as number;
+      if (handle >= 0 && this.keyEquals(key, handle * EXACT_KEY_WORDS)) return handle;
+    }
+    return -1;
+  }
+
+  private keyEquals(key: Uint32Array, at: number): boolean {
+    const keys = this.keys;
+    for (let i = 0; i < EXACT_KEY_WORDS; i++) if (keys[at + i] !== key[i]) return false;
+    return true;
+  }
+
+  /** Partial-key cuckoo: the other bucket follows from the hash and the one bucket, both ways round. */
+  private otherBucket(hash: number, bucket: number): number {
+    return bucket ^ (((Math.imul(hash >>> 16, 0x5bd1e995) >>> 3) | 1) & this.bucketMask);
+  }
+
+  private freeSlotIn(bucket: number): number {
+    const from = bucket * this.ways;
+    for (let slot = from; slot < from + this.ways; slot++)
+      if ((this.slotHandle[slot] as number) < 0) return slot;
+    return -1;
+  }
+
+  /** A free slot for a key with this hash: in its buckets, by displacement, or in the stash; −1 for none. */
+  private makeRoom(hash: number): number {
+    const first = hash & this.bucketMask;
+    let slot = this.freeSlotIn(first);
+    if (slot < 0) slot = this.freeSlotIn(this.otherBucket(hash, first));
+    if (slot < 0) slot = this.displace(first);
+    if (slot >= 0) return slot;
+    for (let s = this.stashAt; s < this.stashAt + this.stashEntries; s++)
+      if ((this.slotHandle[s] as number) < 0) return s;
+    return -1;
+  }
+
+  /** Walks one path of residents to a free slot, then moves them from its end: nothing moves when there is no end. */
+  private displace(fromBucket: number): number {
+    const path = this.kickPath;
+    let bucket = fromBucket;
+    for (let kicks = 0; kicks < this.maxKicks; kicks++) {
+      const victim = bucket * this.ways + (this.kickTurn++ % this.ways);
+      for (let i = 0; i < kicks; i++) if (path[i] === victim) return -1;
+      path[kicks] = victim;
+      bucket = this.otherBucket(this.slotHash[victim] as number, bucket);
+      let free = this.freeSlotIn(bucket);
+      if (free < 0) continue;
+      for (let i = kicks; i >= 0; i--) {
+        const source = path[i] as number;
+        this.place(free, this.slotHandle[source] as number, this.slotHash[source] as number);
+        this.slotHandle[source] = -1;
+        this.lastMoves++;
+        free = source;
+      }
+      return free;
+    }
+    return -1;
+  }
+
+  private place(slot: number, handle: number, hash: number): void {
+    this.slotHandle[slot] = handle;
+    this.slotHash[slot] = hash;
+    this.handleSlot[handle] = slot;
+    if (slot >= this.stashAt) this.stashCount++;
+  }
+}
