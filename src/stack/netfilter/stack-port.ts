@@ -1,0 +1,59 @@
+// What netfilter asks of the stack around it (src/stack/CONTRACT.md), as an interface: NetStack has these parts, and tests
+// of netfilter alone bring a small double (test/support/nf-stack.ts).
+
+import type { NetDevice, NetDeviceNotifier } from '../../../driver/netdev.ts';
+import type { SkBuff } from '../../../driver/skb.ts';
+import type { Scheduler } from '../../../hw/time/scheduler.ts';
+import type { TraceSink } from '../../../hw/observer.ts';
+import type { StackDrop, StackObserver } from '../outcome.ts';
+import type { Route } from '../ip/fib.ts';
+import type { Sysctl } from '../sysctl.ts';
+import type { NetfilterHooks } from './hooks.ts';
+
+/** Reassembly: the whole packet, or null while it waits (or when it was dropped). */
+export interface DefragPort {
+  ipv4(skb: SkBuff): SkBuff | null;
+  ipv6(skb: SkBuff): SkBuff | null;
+}
+
+export interface FibPort {
+  genId: number;
+  lookup4(dst: number, oif?: number): Route | null;
+  lookup6(bytes: Uint8Array, at: number, oif?: number): Route | null;
+}
+
+export interface NeighPort {
+  /** Finishes a packet: skb.at at the network header. */
+  output(skb: SkBuff, dev: NetDevice, route: Route): void;
+  /** The entry of an address on a device, null for none. */
+  find(dev: NetDevice, address: Uint8Array): NeighbourPort | null;
+  /** All entries, for counting the packets that they hold. */
+  list(): readonly NeighbourPort[];
+}
+
+export interface NeighbourPort {
+  readonly mac: Uint8Array;
+  /** NUD_VALID: the MAC address may be used. */
+  readonly isValid: boolean;
+  /** Packets that wait for resolution. */
+  readonly queue: readonly SkBuff[];
+}
+
+export interface StackPort {
+  readonly scheduler: Scheduler;
+  readonly hooks: NetfilterHooks;
+  readonly sysctl: Sysctl;
+  readonly fib: FibPort;
+  readonly neigh: NeighPort;
+  readonly notifiers: NetDeviceNotifier[];
+  observer: StackObserver;
+  trace: TraceSink | null;
+  /** Set by attachNetfilter. */
+  netfilter: object | null;
+  readonly kernel: {
+    charge(costPs: number): void;
+    devices(): readonly NetDevice[];
+  };
+  readonly defrag: DefragPort;
+  drop(skb: SkBuff, reason: StackDrop): void;
+}
