@@ -1,0 +1,126 @@
+// One Ethernet port: serialisation in both directions, receive packet buffer with tail drop, transmit buffer, link state.
+//
+// Line occupancy of a frame (spec/hardware.md 6): preamble and SFD 8, frame padded to 60, FCS 4, gap 12. The receive
+// buffer is a FIFO: bytes are held from the frame's last bit until its DMA (or its way through the pipeline) finishes,
+// kept as a ring of (finish time, bytes) and drained lazily, so it needs no event. The transmit buffer's level follows
+// from the transmit time line: what is not yet sent is what lies ahead of now. Left out: pause frames, EEE, errors.
+
+import { Timeline } from '../time/timeline.ts';
+import { PS_PER_S } from '../time/units.ts';
+
+export const PREAMBLE_BYTES = 8;
+export const GAP_BYTES = 12;
+export const FCS_BYTES = 4;
+export const MIN_FRAME_BYTES = 60;
+
+export class Port {
+  readonly index: number;
+  isLinkUp = true;
+  /** HLREG0.TXPADEN: pad short frames on the way out. */
+  padsShort = true;
+  /** Out-parameters of `transmit`: first and last bit on the wire, ps. */
+  startPs = 0;
+  endPs = 0;
+  readonly rxLine = new Timeline();
+  readonly txLine = new Timeline();
+  /** Bytes of frames that wait in the receive buffer for descriptors. */
+  waitingBytes = 0;
+  /** Most bytes ever held in the receive buffer. */
+  peakHeldBytes = 0;
+
+  private readonly psPerByte: number;
+  private readonly macLatencyPs: number;
+  private readonly rxBufferBytes: number;
+  private readonly txBufferBytes: number;
+  private heldBytes = 0;
+  private readonly heldPs: Float64Array;
+  private readonly heldLen: Int32Array;
+  private readonly heldMask: number;
+  private heldHead = 0;
+  private heldTail = 0;
+
+  constructor(
+    index: number,
+    lineRateBps: number,
+    macLatencyPs: number,
+    rxBufferBytes: number,
+    txBufferBytes: number,
+  ) {
+    this.index = index;
+    this.psPerByte = (8 * PS_PER_S) / lineRateBps;
+    this.macLatencyPs = macLatencyPs;
+    this.rxBufferBytes = rxBufferBytes;
+    this.txBufferBytes = txBufferBytes;
+    const ring = 2 ** Math.ceil(Math.log2(rxBufferBytes / MIN_FRAME_BYTES + 2));
+    this.heldPs = new Float64Array(ring);
+    this.heldLen = new Int32Array(ring);
+    this.heldMask = ring - 1;
+  }
+
+  /** Takes a frame whose first bit arrives at `startPs` (or when the line is free); returns when it is in the buffer, ps. */
+  receive(startPs: number, lenBytes: number): number {
+    const padded = lenBytes < MIN_FRAME_BYTES ? MIN_FRAME_BYTES : lenBytes;
+    const freePs = this.rxLine.reserve(
+      startPs,
+      (PREAMBLE_BYTES + padded + FCS_BYTES + GAP_BYTES) * this.psPerByte,
+    );
+    return freePs - GAP_BYTES * this.psPerByte + this.macLatencyPs;
+  }
+
+  /** Whether the receive buffer has room at `nowPs`. */
+  hasRoom(nowPs: number, lenBytes: number): boolean {
+    while (this.heldHead !== this.heldTail) {
+      const i = this.heldHead & this.heldMask;
+      if ((this.heldPs[i] as number) > nowPs) break;
+      this.heldBytes -= this.heldLen[i] as number;
+      this.heldHead++;
+    }
+    return (
+      this.heldBytes + this.waitingBytes + lenBytes <= this.rxBufferBytes &&
+      this.heldTail - this.heldHead <= this.heldMask
+    );
+  }
+
+  /** Notes that a frame leaves the receive buffer at `finishPs`. */
+  holdUntil(finishPs: number, lenBytes: number): void {
+    if (this.heldTail - this.heldHead > this.heldMask) return; // freed frames of a stalled queue: already counted out
+    const i = this.heldTail++ & this.heldMask;
+    this.heldPs[i] = finishPs;
+    this.heldLen[i] = lenBytes;
+    this.heldBytes += lenBytes;
+    const level = this.heldBytes + this.waitingBytes;
+    if (level > this.peakHeldBytes) this.peakHeldBytes = level;
+  }
+
+  /** Bytes in the receive buffer as of the last `hasRoom`. */
+  get rxLevelBytes(): number {
+    return this.heldBytes + this.waitingBytes;
+  }
+
+  /** Bytes (with overhead) not yet sent at `nowPs`. */
+  txBacklogBytes(nowPs: number): number {
+    const aheadPs = this.txLine.freePs - nowPs;
+    return aheadPs > 0 ? aheadPs / this.psPerByte : 0;
+  }
+
+  /** Whether the transmit buffer takes a frame at `nowPs`. */
+  hasTxRoom(nowPs: number, lenBytes: number): boolean {
+    return this.txBacklogBytes(nowPs) + lenBytes <= this.txBufferBytes;
+  }
+
+  /** Time at which the transmit buffer will be half empty, ps. */
+  txHalfEmptyPs(): number {
+    return this.txLine.freePs - (this.txBufferBytes / 2) * this.psPerByte;
+  }
+
+  /** Sends a frame that is ready at `readyPs`; sets `startPs` and `endPs`; false when the buffer is full. */
+  transmit(readyPs: number, lenBytes: number): boolean {
+    if (!this.hasTxRoom(readyPs, lenBytes)) return false;
+    const padded = lenBytes < MIN_FRAME_BYTES ? MIN_FRAME_BYTES : lenBytes;
+    const lineBytes = PREAMBLE_BYTES + padded + FCS_BYTES + GAP_BYTES;
+    const freePs = this.txLine.reserve(readyPs + this.macLatencyPs, lineBytes * this.psPerByte);
+    this.startPs = freePs - lineBytes * this.psPerByte;
+    this.endPs = freePs - GAP_BYTES * this.psPerByte;
+    return true;
+  }
+}
