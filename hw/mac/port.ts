@@ -103,14 +103,16 @@ export class Port {
     return aheadPs > 0 ? aheadPs / this.psPerByte : 0;
   }
 
-  /** Whether the transmit buffer takes a frame at `nowPs`. */
+  /** Whether the transmit buffer takes a frame at `nowPs`; an idle line takes any. */
   hasTxRoom(nowPs: number, lenBytes: number): boolean {
-    return this.txBacklogBytes(nowPs) + lenBytes <= this.txBufferBytes;
+    const backlogBytes = this.txBacklogBytes(nowPs);
+    return backlogBytes === 0 || backlogBytes + lenBytes <= this.txBufferBytes;
   }
 
-  /** Time at which the transmit buffer will be half empty, ps. */
-  txHalfEmptyPs(): number {
-    return this.txLine.freePs - (this.txBufferBytes / 2) * this.psPerByte;
+  /** Time at which the transmit buffer will be half empty and have room for a frame of `lenBytes`, ps. */
+  txRoomPs(lenBytes: number): number {
+    const level = Math.floor(Math.min(this.txBufferBytes / 2, this.txBufferBytes - lenBytes)) - 1;
+    return level <= 0 ? this.txLine.freePs : this.txLine.freePs - level * this.psPerByte;
   }
 
   /** Sends a frame that is ready at `readyPs`; sets `startPs` and `endPs`; false when the buffer is full. */

@@ -192,8 +192,9 @@ export class Pipeline {
       return MissReason.TCP_FLAGS;
     this.flowStats.hit(handle, this.executor.lenBytes, atPs);
     this.verdict = this.takeAction(words, at);
-    this.executor.run(words, at, this.key);
-    return this.verdict === Verdict.TO_HOST ? MissReason.ACTION_TO_HOST : MissReason.NONE;
+    if (this.verdict === Verdict.TO_HOST) return MissReason.ACTION_TO_HOST;
+    if (this.verdict === Verdict.OUTPUT) this.executor.run(words, at, this.key);
+    return MissReason.NONE;
   }
 
   /** Packets that the flow stage does not look up, in the order of the checks. */

@@ -1,0 +1,87 @@
+// The way out, for frames of the pipeline and of TX rings alike: link state, padding, transmit buffer, line, counters,
+// observer. The frame lies in packet memory, with room behind it for padding.
+
+import type { DeviceContext } from '../context.ts';
+import type { EgressFrame } from '../observer.ts';
+import { DropReason } from '../pipeline/outcome.ts';
+import { C } from '../stats.ts';
+import { TraceStep } from '../trace.ts';
+import { FCS_BYTES, MIN_FRAME_BYTES } from './port.ts';
+
+export class Egress {
+  /** Out-parameters of `send`: first and last bit on the wire, ps. */
+  startPs = 0;
+  endPs = 0;
+  private readonly ctx: DeviceContext;
+  private readonly frame: EgressFrame;
+
+  constructor(ctx: DeviceContext) {
+    this.ctx = ctx;
+    this.frame = {
+      portIndex: 0,
+      packetId: -1,
+      fromHost: false,
+      queueIndex: -1,
+      entryHandle: -1,
+      bytes: ctx.packets.bytes,
+      at: 0,
+      lenBytes: 0,
+      startPs: 0,
+      endPs: 0,
+    };
+  }
+
+  /** Sends a frame that is ready at `readyPs`; NONE, or the reason why it could not go (the caller counts the drop). */
+  send(
+    portIndex: number,
+    readyPs: number,
+    packetId: number,
+    queueIndex: number,
+    entryHandle: number,
+    at: number,
+    lenBytes: number,
+  ): DropReason {
+    const port = this.ctx.ports[portIndex] as DeviceContext['ports'][0];
+    if (!port.isLinkUp) return DropReason.LINK_DOWN;
+    const bytes = this.ctx.packets.bytes;
+    let outBytes = lenBytes;
+    if (port.padsShort && lenBytes < MIN_FRAME_BYTES) {
+      bytes.fill(0, at + lenBytes, at + MIN_FRAME_BYTES);
+      outBytes = MIN_FRAME_BYTES;
+    }
+    if (!port.transmit(readyPs, outBytes)) return DropReason.TX_BUFFER_FULL;
+    this.startPs = port.startPs;
+    this.endPs = port.endPs;
+    const stats = this.ctx.stats[portIndex] as DeviceContext['stats'][0];
+    stats.add(C.TX_FRAMES, 1);
+    stats.add(C.TX_OCTETS, outBytes + FCS_BYTES);
+    if (((bytes[at] as number) & 1) !== 0) {
+      const isBroadcast = (bytes[at] as number) === 255 && (bytes[at + 1] as number) === 255;
+      stats.add(isBroadcast ? C.TX_BROADCAST : C.TX_MULTICAST, 1);
+    }
+    const trace = this.ctx.trace;
+    if (trace !== null) {
+      trace.step(
+        packetId,
+        port.startPs,
+        TraceStep.EGRESS_START,
+        portIndex,
+        queueIndex,
+        entryHandle,
+      );
+      trace.step(packetId, port.endPs, TraceStep.EGRESS_END, portIndex, outBytes, 0);
+    }
+    const frame = this.frame;
+    frame.portIndex = portIndex;
+    frame.packetId = packetId;
+    frame.fromHost = queueIndex >= 0;
+    frame.queueIndex = queueIndex;
+    frame.entryHandle = entryHandle;
+    frame.at = at;
+    frame.lenBytes = outBytes;
+    frame.startPs = port.startPs;
+    frame.endPs = port.endPs;
+    this.ctx.observer.onEgress(frame);
+    return DropReason.NONE;
+  }
+}
