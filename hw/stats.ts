@@ -85,8 +85,7 @@ export class PortStats {
   /** Counts the size class of a received frame. */
   countSize(lenBytes: number): void {
     const octets = lenBytes + 4;
-    const bin =
-      octets <= 64 ? 0 : octets >= 1024 ? 5 : 26 - Math.clz32(octets) + (octets > 64 ? 0 : 0);
+    const bin = octets <= 64 ? 0 : octets >= 1024 ? 5 : 26 - Math.clz32(octets);
     this.add(C.RX_SIZE + bin, 1);
   }
 }

@@ -10,7 +10,7 @@ const WORD_COPY_MAX_BYTES = 512;
 
 export class PacketMemory {
   readonly bytes: Uint8Array;
-  private readonly view: DataView;
+  readonly view: DataView;
   private readonly slotBytes: number;
   private next = 0;
   private source: Uint8Array;

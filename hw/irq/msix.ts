@@ -1,0 +1,269 @@
+// Interrupts of one function in MSI-X mode: causes, masks, auto-clear and auto-mask, moderation (82599 7.3).
+//
+// A vector holds at most one pending event. A cause is raised with the time at which it becomes true (a write-back's
+// finish), which may lie ahead; the vector fires at max(cause + message latency, end of its EITR interval), if it is
+// unmasked then. A masked cause stays pending and fires on unmasking. When a vector fires, write-backs that are still
+// on their way are asked for (`nextCausePs`), so that none loses its interrupt.
+// Vectors 0 to 15 are bits of EICR, EIMS, EIMC, EIAC, EIAM; all vectors are bits of the _EX registers; vectors from 16
+// on always auto-clear. Simplified: legacy and MSI modes are left out, low-latency interrupts too.
+
+import type { EventHandler, EventId, Scheduler } from '../time/scheduler.ts';
+import { NO_EVENT } from '../time/scheduler.ts';
+import { EICR_RTX_QUEUE, EITR_ITR_MASK, EITR_ITR_SHIFT, GPIE_EIAME, GPIE_OCD } from '../regs.ts';
+
+/** Takes MSI-X messages: the host's interrupt controller. */
+export interface MsixSink {
+  /** Vector `vector` of function `functionIndex` fired; called at its time from the scheduler. */
+  interrupt(functionIndex: number, vector: number): void;
+}
+
+/** One step of EITR, ps. */
+export const EITR_STEP_PS = 2_048_000;
+
+/** What the vectors need from the rest of the device. */
+export interface CauseSource {
+  /** Earliest staged write-back of the queues of a vector, ps; Infinity for none. */
+  nextCausePs(vector: number): number;
+  /** A vector is about to fire: publish what is due, count the message. */
+  beforeFire(vector: number): void;
+}
+
+export class Msix implements EventHandler {
+  /** Messages sent, per vector. */
+  readonly fired: Float64Array;
+  /** GPIE. */
+  gpie = 0;
+  /** Vector of link and other causes (IVAR_MISC), −1 for none. */
+  otherVector = -1;
+
+  private readonly functionIndex: number;
+  private readonly scheduler: Scheduler;
+  private readonly sink: MsixSink;
+  private readonly source: CauseSource;
+  private readonly latencyPs: number;
+  private readonly vectors: number;
+  private readonly causePs: Float64Array;
+  private readonly allowedPs: Float64Array;
+  private readonly intervalPs: Float64Array;
+  private readonly eventPs: Float64Array;
+  private readonly events: EventId[] = [];
+  /** Bits per vector, two words each. */
+  private readonly mask = new Int32Array(2);
+  private readonly autoMask = new Int32Array(2);
+  private readonly recorded = new Int32Array(2);
+  private autoClear = 0;
+  private otherCauses = 0;
+  private otherMask = 0;
+  private otherPending = false;
+
+  constructor(
+    functionIndex: number,
+    vectors: number,
+    scheduler: Scheduler,
+    sink: MsixSink,
+    source: CauseSource,
+    latencyPs: number,
+  ) {
+    this.functionIndex = functionIndex;
+    this.vectors = vectors;
+    this.scheduler = scheduler;
+    this.sink = sink;
+    this.source = source;
+    this.latencyPs = latencyPs;
+    this.fired = new Float64Array(vectors);
+    this.causePs = new Float64Array(vectors).fill(Infinity);
+    this.allowedPs = new Float64Array(vectors);
+    this.intervalPs = new Float64Array(vectors);
+    this.eventPs = new Float64Array(vectors);
+    for (let v = 0; v < vectors; v++) this.events.push(NO_EVENT);
+  }
+
+  /** Masks everything, forgets causes and pending events. */
+  reset(): void {
+    for (let v = 0; v < this.vectors; v++) this.cancel(v);
+    this.causePs.fill(Infinity);
+    this.allowedPs.fill(0);
+    this.intervalPs.fill(0);
+    this.mask.fill(0);
+    this.autoMask.fill(0);
+    this.recorded.fill(0);
+    this.autoClear = 0;
+    this.otherCauses = 0;
+    this.otherMask = 0;
+    this.otherPending = false;
+    this.gpie = 0;
+    this.otherVector = -1;
+  }
+
+  /** A cause of `vector` becomes true at `atPs`. */
+  raise(vector: number, atPs: number): void {
+    if (vector < 0 || vector >= this.vectors) return;
+    if (atPs >= (this.causePs[vector] as number)) return;
+    this.causePs[vector] = atPs;
+    if (this.isUnmasked(vector)) this.arm(vector, atPs);
+  }
+
+  /** Causes outside the queues (bits 16 to 30 of EICR), now. */
+  raiseOther(causes: number): void {
+    this.otherCauses |= causes;
+    this.tryOther();
+  }
+
+  /** EICR: causes that are true now; reading clears them (only bits 16 and up with GPIE.OCD). */
+  readEicr(): number {
+    const nowPs = this.scheduler.nowPs;
+    let value = this.otherCauses | ((this.recorded[0] as number) & EICR_RTX_QUEUE);
+    for (let v = 0; v < 16 && v < this.vectors; v++)
+      if ((this.causePs[v] as number) <= nowPs) value |= 1 << v;
+    this.clearCauses(value);
+    return value;
+  }
+
+  /** EICR write: write 1 to clear. */
+  clearCauses(bits: number): void {
+    this.otherCauses &= ~bits;
+    if ((this.gpie & GPIE_OCD) !== 0) return;
+    const nowPs = this.scheduler.nowPs;
+    this.recorded[0] = (this.recorded[0] as number) & ~bits;
+    for (let v = 0; v < 16 && v < this.vectors; v++)
+      if ((bits & (1 << v)) !== 0 && (this.causePs[v] as number) <= nowPs) {
+        this.cancel(v);
+        this.causePs[v] = Infinity;
+        const nextPs = this.source.nextCausePs(v);
+        if (nextPs < Infinity) this.raise(v, nextPs);
+      }
+  }
+
+  /** EIMS, EIMC as read: the mask. */
+  get eims(): number {
+    return ((this.mask[0] as number) & EICR_RTX_QUEUE) | this.otherMask;
+  }
+
+  /** EIMS_EX(i) as read. */
+  eimsEx(i: number): number {
+    return this.mask[i] as number;
+  }
+
+  /** EIMS write: bits 15:0 are vectors, the rest other causes. */
+  setMask(bits: number): void {
+    this.otherMask |= bits & ~EICR_RTX_QUEUE;
+    this.setMaskEx(0, bits & EICR_RTX_QUEUE);
+    this.tryOther();
+  }
+
+  /** EIMC write. */
+  clearMask(bits: number): void {
+    this.otherMask &= ~bits | EICR_RTX_QUEUE;
+    this.clearMaskEx(0, bits & EICR_RTX_QUEUE);
+  }
+
+  /** EIMS_EX write: unmasks vectors; pending causes fire. */
+  setMaskEx(i: number, bits: number): void {
+    const newly = bits & ~(this.mask[i] as number);
+    this.mask[i] = (this.mask[i] as number) | bits;
+    for (let b = 0; b < 32; b++) {
+      const vector = 32 * i + b;
+      if ((newly & (1 << b)) === 0 || vector >= this.vectors) continue;
+      const causePs = this.causePs[vector] as number;
+      if (causePs < Infinity) this.arm(vector, causePs);
+    }
+  }
+
+  /** EIMC_EX write. */
+  clearMaskEx(i: number, bits: number): void {
+    this.mask[i] = (this.mask[i] as number) & ~bits;
+  }
+
+  /** EIAC write. */
+  setAutoClear(bits: number): void {
+    this.autoClear = bits;
+  }
+
+  /** EIAM_EX write (EIAM is its low half). */
+  setAutoMask(i: number, bits: number): void {
+    this.autoMask[i] = bits;
+  }
+
+  /** EICS write: software interrupts. */
+  setCauses(bits: number): void {
+    this.setCausesEx(0, bits & EICR_RTX_QUEUE);
+    if ((bits & ~EICR_RTX_QUEUE) !== 0) this.raiseOther(bits & ~EICR_RTX_QUEUE);
+  }
+
+  /** EICS_EX write. */
+  setCausesEx(i: number, bits: number): void {
+    for (let b = 0; b < 32; b++)
+      if ((bits & (1 << b)) !== 0) this.raise(32 * i + b, this.scheduler.nowPs);
+  }
+
+  /** EITR write: takes effect from the next interrupt on. */
+  setInterval(vector: number, eitr: number): void {
+    if (vector < this.vectors)
+      this.intervalPs[vector] = ((eitr & EITR_ITR_MASK) >>> EITR_ITR_SHIFT) * EITR_STEP_PS;
+  }
+
+  /** The vector's time has come. */
+  onEvent(vector: number): void {
+    this.events[vector] = NO_EVENT;
+    const nowPs = this.scheduler.nowPs;
+    const fires = (this.causePs[vector] as number) <= nowPs && this.isUnmasked(vector);
+    const firesOther = vector === this.otherVector && this.takeOther();
+    if (!fires && !firesOther) return;
+    this.source.beforeFire(vector);
+    if (fires) this.latch(vector);
+    this.fired[vector] = (this.fired[vector] as number) + 1;
+    this.allowedPs[vector] = nowPs + (this.intervalPs[vector] as number);
+    const nextPs = this.source.nextCausePs(vector);
+    if (nextPs < Infinity) this.raise(vector, nextPs);
+    this.sink.interrupt(this.functionIndex, vector);
+  }
+
+  /** EICR, auto-clear and auto-mask of a queue vector that fires. */
+  private latch(vector: number): void {
+    const i = vector >> 5;
+    const bit = 1 << (vector & 31);
+    this.causePs[vector] = Infinity;
+    const clears = vector >= 16 || (this.autoClear & bit) !== 0;
+    this.recorded[i] = clears
+      ? (this.recorded[i] as number) & ~bit
+      : (this.recorded[i] as number) | bit;
+    if ((this.gpie & GPIE_EIAME) !== 0 && ((this.autoMask[i] as number) & bit) !== 0)
+      this.mask[i] = (this.mask[i] as number) & ~bit;
+  }
+
+  private isUnmasked(vector: number): boolean {
+    return ((this.mask[vector >> 5] as number) & (1 << (vector & 31))) !== 0;
+  }
+
+  private tryOther(): void {
+    if ((this.otherCauses & this.otherMask) === 0 || this.otherVector < 0) return;
+    this.otherPending = true;
+    this.arm(this.otherVector, this.scheduler.nowPs);
+  }
+
+  private takeOther(): boolean {
+    const fires = this.otherPending && (this.otherCauses & this.otherMask) !== 0;
+    this.otherPending = false;
+    return fires;
+  }
+
+  /** Makes sure that the vector's event is not later than this cause demands. */
+  private arm(vector: number, causePs: number): void {
+    if (vector >= this.vectors) return;
+    let atPs = causePs + this.latencyPs;
+    if ((this.allowedPs[vector] as number) > atPs) atPs = this.allowedPs[vector] as number;
+    if (this.scheduler.nowPs > atPs) atPs = this.scheduler.nowPs;
+    const event = this.events[vector] as EventId;
+    if (event !== NO_EVENT) {
+      if ((this.eventPs[vector] as number) <= atPs) return;
+      this.scheduler.cancel(event);
+    }
+    this.eventPs[vector] = atPs;
+    this.events[vector] = this.scheduler.schedule(atPs, this, vector);
+  }
+
+  private cancel(vector: number): void {
+    this.scheduler.cancel(this.events[vector] as EventId);
+    this.events[vector] = NO_EVENT;
+  }
+}
