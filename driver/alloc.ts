@@ -200,6 +200,7 @@ function clear(skb: SkBuff): void {
   skb.ctinfo = 0;
   skb.dst = null;
   skb.fragMaxBytes = 0;
+  skb.fragSizes = null;
   skb.tstampPs = 0;
   skb.packetId = -1;
   skb.mergedIds = null;

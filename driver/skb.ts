@@ -60,6 +60,8 @@ export class SkBuff {
   dst: object | null = null;
   /** Largest received fragment when this was reassembled, else 0 (IPCB frag_max_size). */
   fragMaxBytes = 0;
+  /** Payload bytes of each received fragment in order when this was reassembled, else null (Linux: the frag list). */
+  fragSizes: number[] | null = null;
   /** Time of arrival at the host (napi poll), ps. */
   tstampPs = 0;
   /** Id of the ingress packet it came from, −1 when the host made it: simulation data, drivers need not set it. */

@@ -25,6 +25,8 @@ export const KernelDrop = {
   NO_HANDLER: 4,
   /** No packet buffer. */
   NOMEM: 5,
+  /** The device marked the received frame as bad, or its descriptors made no frame. */
+  RX_ERROR: 6,
 } as const;
 export type KernelDrop = (typeof KernelDrop)[keyof typeof KernelDrop];
 
