@@ -92,7 +92,7 @@ function emit(flow, fromClient, flags, wishedBytes) {
   frame.writeUInt32BE(0x0a000000 + (flow & 4095), fromClient ? 26 : 30);
   frame.writeUInt32BE(0xc0a80000 + (flow & 1023), fromClient ? 30 : 26);
   frame.writeUInt16BE(checksum(14, 34, 0), 24);
-  const clientPort = 1024 + ((flow >>> 12) * 64 + ((flow >>> 2) & 63)) % 60000;
+  const clientPort = 1024 + (((flow >>> 12) * 64 + ((flow >>> 2) & 63)) % 60000);
   const serverPort = proto === TCP ? 443 : 53;
   frame.writeUInt16BE(fromClient ? clientPort : serverPort, 34);
   frame.writeUInt16BE(fromClient ? serverPort : clientPort, 36);
@@ -150,7 +150,8 @@ while (written < packetCount && activeCount > 0) {
   const place = random(activeCount);
   const flow = active[place];
   step(flow);
-  if (sent[flow] >= packetsPerFlow) active[place] = next < flowCount ? next++ : active[--activeCount];
+  if (sent[flow] >= packetsPerFlow)
+    active[place] = next < flowCount ? next++ : active[--activeCount];
 }
 flush();
 closeSync(out);

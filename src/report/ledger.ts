@@ -109,6 +109,12 @@ export class PacketLedger {
     return this.isAlive(id) ? this.number[id & SLOT_MASK] : -1;
   }
 
+  /** Way that software took a packet that is alive: 'classic-path' or 'fast-path'. */
+  pathName(id: number): Fate {
+    return FATES[this.isAlive(id) ? this.path[id & SLOT_MASK] : CLASSIC];
+  }
+
+  /** Whether this packet has entered and not yet ended. */
   isAlive(id: number): boolean {
     if (id < 0) return false;
     const slot = id & SLOT_MASK;

@@ -46,6 +46,13 @@ export class Pacer {
     return start;
   }
 
+  /** Start of a packet with this capture time, if the wire is free, ps; for 'speed' only. */
+  plannedPs(capturePs: number): number {
+    return this.pace.kind === 'speed'
+      ? this.startPs + Math.round(capturePs / this.pace.factor)
+      : this.lastPs;
+  }
+
   private wishedPs(capturePs: number, lenBytes: number): number {
     const pace = this.pace;
     if (pace.kind === 'speed') return this.startPs + Math.round(capturePs / pace.factor);

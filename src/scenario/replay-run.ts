@@ -45,6 +45,8 @@ export class ReplayRun {
   readonly inputFaults: string[] = [];
   /** Packets whose time ran backwards. */
   backwardsCount = 0;
+  /** When the first packet arrives at the earliest, ps. */
+  readonly trafficStartPs = TRAFFIC_START_PS;
   firstArrivalPs = -1;
   lastArrivalPs = 0;
 
@@ -95,6 +97,11 @@ export class ReplayRun {
     const id = testbed.ledger.begin(this.packetCount, startPs, feed.lenBytes);
     this.options.onArrival?.(id, feed, startPs, this.packetCount);
     testbed.nic.frameIn(feed.portIndex, startPs, feed.bytes, feed.at, feed.lenBytes, id);
+  }
+
+  /** When a record of this capture time arrives at the earliest, ps (replays with their own gaps). */
+  plannedPs(capturePs: number): number {
+    return this.pacer.plannedPs(capturePs);
   }
 
   /** Lets the machine finish what is in it, checks the invariants, and reports. */

@@ -1,42 +1,274 @@
 // The emulated machine: one clock, one host with its cores and memory, one NIC with its ports, the driver, the network
-// stack, and the ledger that counts every packet's fate. Everything that runs a packet is built here, and nothing else.
+// stack, and the ledger that counts every packet's fate. Everything that carries a packet is built here, and nothing else.
 //
-// A driver author gives a driver of their own (`driver`) and may leave the stack out (`stack: false`): then the host has
-// no network stack and packets that their driver passes up end there, or wherever their driver sends them.
+// A driver author gives a driver of their own (`driver`) and may leave the stack out (`stack: false`): then packets that
+// their driver passes up end there, and those that it transmits leave as any other.
 
 import { Kernel } from '../../driver/kernel.ts';
-import type { NetDevice } from '../../driver/netdev.ts';
+import type { PciDev } from '../../driver/mmio.ts';
 import { IFF_PROMISC } from '../../driver/netdev.ts';
-import { KERNEL_DROPS } from '../../driver/transmit.ts';
-import { probeTwin } from '../../driver/twin/probe.ts';
+import type { NetDevice } from '../../driver/netdev.ts';
+import type { SkBuff } from '../../driver/skb.ts';
+import { twinProbe } from '../../driver/twin/probe.ts';
+import { ModelError } from '../../hw/base/assert.ts';
 import { HostMemory } from '../../hw/dma/host-memory.ts';
 import type { NicConfig } from '../../hw/models.ts';
 import { genericNic } from '../../hw/models.ts';
 import { Nic } from '../../hw/nic.ts';
 import type { EgressFrame, TraceSink } from '../../hw/observer.ts';
 import { Scheduler } from '../../hw/time/scheduler.ts';
-import { PS_PER_S } from '../../hw/time/units.ts';
 import { PacketLedger } from '../report/ledger.ts';
+import type { TraceCollector } from '../report/trace.ts';
 import { attachNetfilter } from '../stack/netfilter/index.ts';
 import type { Netfilter } from '../stack/netfilter/index.ts';
 import { NetStack } from '../stack/net-stack.ts';
-import { StackDrop } from '../stack/outcome.ts';
+import { COMMANDS } from './commands/table.ts';
+import { failed } from './commands/command.ts';
+import type { CommandResult } from './commands/command.ts';
+import type { Scenario } from './schema.ts';
 
 /** One port of the machine. */
 export interface PortOptions {
   /** Interface name; default p0, p1, ... */
   name?: string;
-  /** "02:00:00:00:00:01"; default 02:00:5e:00:00:NN. */
+  /** "02:00:5e:00:00:01"; default 02:00:5e:00:00:NN. */
   mac?: string;
+  /** L3 MTU, bytes; default 1500. */
+  mtuBytes?: number;
+  /** Accept frames for other stations. */
   promisc?: boolean;
 }
 
+/** Binds one PCI function to a driver; what `probe` of a driver written elsewhere does. null when it refuses. */
+export type DriverProbe = (kernel: Kernel, pdev: PciDev, name: string) => NetDevice | null;
+
 export interface TestbedOptions {
-  /** What differs from the generic NIC. */
+  /** What differs from the generic NIC (hw/models.ts). */
   device?: Partial<NicConfig>;
+  /** One entry a port; default two ports. */
   ports?: readonly PortOptions[];
   cores?: number;
   frequencyMhz?: number;
-  /** Host memory, bytes; default 64 MiB. */
+  /** Host memory, bytes; default 96 MiB. */
   memoryBytes?: number;
+  /** Descriptors per ring of the reference driver; default 512. */
+  ringSlots?: number;
+  /** A driver in place of the reference driver. */
+  driver?: DriverProbe;
+  /** false: no network stack above the driver. */
+  stack?: boolean;
+}
+
+const DEFAULT_MEMORY_BYTES = 96 << 20;
+const DEFAULT_MTU_BYTES = 1500;
+
+export class Testbed {
+  readonly scheduler = new Scheduler();
+  readonly memory: HostMemory;
+  readonly kernel: Kernel;
+  readonly nic: Nic;
+  readonly ledger = new PacketLedger();
+  /** Network devices by port. */
+  readonly devices: NetDevice[] = [];
+  /** Called for every frame that leaves a port. */
+  onFrame: ((frame: EgressFrame) => void) | null = null;
+  /** Called for every packet that the driver passes up. */
+  onHostReceive: ((skb: SkBuff, portIndex: number, atPs: number) => void) | null = null;
+
+  private readonly netStack: NetStack | null = null;
+  private readonly netFilter: Netfilter | null = null;
+
+  constructor(options: TestbedOptions = {}) {
+    const ports = options.ports ?? [{}, {}];
+    this.memory = new HostMemory(options.memoryBytes ?? DEFAULT_MEMORY_BYTES);
+    this.kernel = new Kernel({
+      scheduler: this.scheduler,
+      memory: this.memory,
+      coreCount: options.cores ?? 2,
+      frequencyMhz: options.frequencyMhz ?? 3600,
+    });
+    this.ledger.clock = this.scheduler;
+    this.ledger.onFrame = (frame) => this.onFrame?.(frame);
+    this.nic = new Nic(genericNic({ ...options.device, ports: ports.length }), {
+      scheduler: this.scheduler,
+      memory: this.memory,
+      msix: this.kernel,
+      observer: this.ledger.device,
+    });
+    this.kernel.syncDevices = (nowPs) => this.nic.sync(nowPs);
+    if (options.stack !== false) {
+      this.netStack = new NetStack(this.kernel, this.ledger.stack);
+      this.netFilter = attachNetfilter(this.netStack);
+    }
+    ports.forEach((port, index) => this.addPort(index, port, options));
+    this.observeHost();
+  }
+
+  /** The machine that a scenario describes. */
+  static ofScenario(scenario: Scenario): Testbed {
+    const { device, host } = scenario;
+    const overrides: Partial<NicConfig> = {};
+    const standard = genericNic();
+    if (device.lineRate !== undefined) overrides.lineRateBps = device.lineRate;
+    if (device.queues !== undefined) overrides.queues = device.queues;
+    if (device.flowEntries !== undefined)
+      overrides.exactMatch = { ...standard.exactMatch, entries: device.flowEntries };
+    if (device.flowInsert !== undefined)
+      overrides.admin = { ...standard.admin, commandPs: device.flowInsert };
+    return new Testbed({
+      device: overrides,
+      cores: host.cores,
+      frequencyMhz: host.mhz,
+      ...(device.ringSlots === undefined ? {} : { ringSlots: device.ringSlots }),
+      ports: scenario.ports.map((port) => ({
+        name: port.name,
+        promisc: port.promisc,
+        ...(port.mac === undefined ? {} : { mac: port.mac }),
+        ...(port.mtu === undefined ? {} : { mtuBytes: port.mtu }),
+      })),
+    });
+  }
+
+  /** Simulated time, ps. */
+  get nowPs(): number {
+    return this.scheduler.nowPs;
+  }
+
+  /** The network stack; throws when the testbed was built without one. */
+  get stack(): NetStack {
+    if (this.netStack === null) throw new ModelError('this testbed has no network stack');
+    return this.netStack;
+  }
+
+  /** Netfilter of the stack, null without a stack. */
+  get netfilter(): Netfilter | null {
+    return this.netFilter;
+  }
+
+  /** Runs everything due until `atPs`; the clock is then there. */
+  advanceTo(atPs: number): void {
+    this.scheduler.runUntil(atPs);
+  }
+
+  /** Runs everything due within the next `byPs`. */
+  advance(byPs: number): void {
+    this.advanceTo(this.nowPs + byPs);
+  }
+
+  /** Puts a frame (without FCS) on the wire of a port at `startPs`, not before now; returns its ledger id. */
+  inject(
+    portIndex: number,
+    startPs: number,
+    bytes: Uint8Array,
+    at = 0,
+    lenBytes: number = bytes.length - at,
+    packetNumber: number = this.ledger.inPackets + 1,
+  ): number {
+    this.advanceTo(Math.max(startPs, this.nowPs));
+    const id = this.ledger.begin(packetNumber, this.nowPs, lenBytes);
+    this.nic.frameIn(portIndex, this.nowPs, bytes, at, lenBytes, id);
+    return id;
+  }
+
+  /** Runs until no packet is in the machine, at most until `limitPs`; whether all ended. */
+  settle(limitPs: number): boolean {
+    while (this.ledger.pending > 0 && this.scheduler.nextPs <= limitPs) this.scheduler.runNext();
+    return this.ledger.pending === 0;
+  }
+
+  /**
+   * Runs one command (its words) as typed at a shell of the machine. `readText` answers for files that it names, relative
+   * to wherever its caller says.
+   */
+  runWords(
+    words: readonly string[],
+    stdin?: string,
+    readText: (name: string) => string | null = () => null,
+  ): CommandResult {
+    const command = COMMANDS.get(words[0] ?? '');
+    if (command === undefined) return failed(127, `${words[0] ?? ''}: command not found\n`);
+    const context = { stack: this.stack, kernel: this.kernel, readText };
+    return command.run(words.slice(1), context, stdin);
+  }
+
+  /** A unicast address of a capture is on this side: host route and permanent neighbour, as if there from the start. */
+  learn(family: 4 | 6, address: Uint8Array, side: number, mac: Uint8Array): void {
+    const dev = this.devices[side];
+    this.stack.fib.addHostRouteQuiet(address, dev);
+    this.stack.neigh.replace(family === 4 ? 2 : 10, dev, address, mac);
+  }
+
+  /** Sets a port's MTU. */
+  setMtu(portIndex: number, mtuBytes: number): void {
+    const error = this.kernel.dev_set_mtu(this.devices[portIndex], mtuBytes);
+    if (error !== 0) throw new ModelError(`port ${portIndex}: MTU ${mtuBytes} refused: ${error}`);
+  }
+
+  /** Switches the trace of every packet on. */
+  setTrace(collector: TraceCollector): void {
+    const sink: TraceSink = collector;
+    this.nic.trace = sink;
+    if (this.netStack !== null) this.netStack.trace = sink;
+    this.ledger.listener = collector;
+  }
+
+  /** What must always hold; throws ModelError otherwise. */
+  checkInvariants(): void {
+    this.ledger.check();
+    this.nic.checkInvariants();
+    this.netFilter?.flowtables.checkInvariants();
+  }
+
+  private addPort(index: number, port: PortOptions, options: TestbedOptions): void {
+    const name = port.name ?? `p${index}`;
+    const pdev: PciDev = {
+      functionIndex: index,
+      busInfo: `0000:01:00.${index}`,
+      bar0: this.nic.functions[index].bar0,
+      bar2: this.nic.functions[index].bar2,
+    };
+    this.nic.functions[index].setPermanentAddress(macBytes(port.mac ?? defaultMac(index)));
+    const probe = options.driver ?? this.probeReference(options);
+    const dev = probe(this.kernel, pdev, name);
+    if (dev === null) throw new ModelError(`port ${index}: the driver refused the device`);
+    this.devices.push(dev);
+    if (options.stack === false) return;
+    if (port.mtuBytes !== undefined && port.mtuBytes !== DEFAULT_MTU_BYTES)
+      this.setMtu(index, port.mtuBytes);
+    if (port.promisc === true) this.kernel.dev_change_rx_flags(dev, IFF_PROMISC, 0);
+    const error = this.kernel.dev_open(dev);
+    if (error !== 0) throw new ModelError(`port ${index}: ndo_open failed: ${error}`);
+  }
+
+  private probeReference(options: TestbedOptions): DriverProbe {
+    return (kernel, pdev, name) =>
+      twinProbe(kernel, pdev, {
+        name,
+        maxMtuBytes: this.nic.config.maxFrameBytes - 18,
+        ...(options.ringSlots === undefined
+          ? {}
+          : { rxSlots: options.ringSlots, txSlots: options.ringSlots }),
+      }).dev;
+  }
+
+  /** Puts `onHostReceive` between driver and stack. */
+  private observeHost(): void {
+    const handler = this.kernel.rxHandler;
+    if (handler === null) return;
+    this.kernel.rxHandler = {
+      receive: (skb, dev) => {
+        if (this.onHostReceive !== null)
+          this.onHostReceive(skb, this.devices.indexOf(dev), this.nowPs);
+        handler.receive(skb, dev);
+      },
+    };
+  }
+}
+
+function defaultMac(index: number): string {
+  return `02:00:5e:00:00:${(index + 1).toString(16).padStart(2, '0')}`;
+}
+
+function macBytes(text: string): Uint8Array {
+  return Uint8Array.from(text.split(':').map((part) => parseInt(part, 16)));
 }

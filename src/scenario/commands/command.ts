@@ -3,12 +3,12 @@
 // (an unquoted `|`, `<`, `>`, `&`, `$` or backquote is refused, never passed on as a word).
 
 import type { NetStack } from '../../stack/net-stack.ts';
-import type { KernelPort } from '../../stack/kernel-port.ts';
+import type { Kernel } from '../../../driver/kernel.ts';
 
 /** The machine a command acts on. Further parts (ethtool's device model, OVS) join as they are written. */
 export interface CommandContext {
   stack: NetStack;
-  kernel: KernelPort;
+  kernel: Kernel;
 }
 
 export interface CommandResult {

@@ -1,0 +1,34 @@
+// One replay on built output, timed in this process: prints one line of JSON. Used by run.mjs.
+//
+//   node bench/replay-once.mjs CAPTURE SCENARIO
+
+import { loadScenarioFile } from '../dist/src/node/scenario-files.js';
+import { runReplay } from '../dist/src/node/run-replay.js';
+
+const [capture, scenario] = process.argv.slice(2);
+const loaded = loadScenarioFile(scenario);
+loaded.sources = [{ file: capture, port: -1 }];
+const start = process.hrtime.bigint();
+const { report } = await runReplay(loaded, {
+  pace: { kind: 'speed', factor: 1 },
+  loop: 1,
+  limit: Infinity,
+  format: 'pcapng',
+});
+const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+const { hardware, fastPath, classicPath, local, dropped } = report.fates;
+console.log(
+  JSON.stringify({
+    packets: report.in.packets,
+    seconds,
+    maxRssBytes: process.resourceUsage().maxRSS * 1024,
+    fates: {
+      hardware: hardware.packets,
+      'fast path': fastPath.packets,
+      'classic path': classicPath.packets,
+      local: local.packets,
+      dropped: dropped.packets,
+    },
+    digest: report.digest,
+  }),
+);

@@ -1,0 +1,90 @@
+// Scenarios from files, and a bare capture in place of one: then the default scenario (fixtures/scenarios/router.yaml,
+// shipped with the package) plays it.
+
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import process from 'node:process';
+import { loadScenario, ScenarioError } from '../scenario/load.ts';
+import type { Scenario } from '../scenario/schema.ts';
+import { InputError, systemErrorText } from './errors.ts';
+import type { SourceFile } from './sources.ts';
+
+/** The package's own folder: three levels above dist/src/node. */
+const PACKAGE_ROOT = resolve(import.meta.dirname, '../../..');
+export const DEFAULT_SCENARIO = join(PACKAGE_ROOT, 'fixtures/scenarios/router.yaml');
+
+/** A scenario with everything that its file's place decides. */
+export interface LoadedScenario {
+  scenario: Scenario;
+  /** For messages: as the user wrote it, or relative to the working directory. */
+  file: string;
+  /** Captures of the scenario (or the bare one), paths resolved. */
+  sources: SourceFile[];
+  /** Text of a file named in a command, null when it cannot be read. */
+  readText: (name: string) => string | null;
+}
+
+/** Loads a scenario; undefined is the default one, a capture file is played by the default one. */
+export function loadScenarioFile(path: string | undefined): LoadedScenario {
+  const bareCapture = path !== undefined && (path === '-' || looksLikeCapture(path));
+  const file = path === undefined || bareCapture ? DEFAULT_SCENARIO : path;
+  const shown = file === DEFAULT_SCENARIO ? relative(process.cwd(), file) || file : file;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new InputError(systemErrorText(shown, error));
+  }
+  const scenario = parse(text, shown);
+  const folder = dirname(file);
+  const inFolder = (name: string): string => (isAbsolute(name) ? name : join(folder, name));
+  const sources = bareCapture
+    ? [{ file: path, port: -1 }]
+    : scenario.traffic.captures.map((capture) => ({
+        file: inFolder(capture.file),
+        port: capture.port === undefined ? -1 : portIndex(scenario, capture.port, shown),
+      }));
+  return { scenario, file: shown, sources, readText: (name) => tryRead(inFolder(name)) };
+}
+
+/** Index of a port by name; InputError names the ones there are. */
+export function portIndex(scenario: Scenario, name: string, where: string): number {
+  const index = scenario.ports.findIndex((port) => port.name === name);
+  if (index >= 0) return index;
+  const names = scenario.ports.map((port) => port.name).join(', ');
+  throw new InputError(`${where}: no port '${name}'; expected one of ${names}`);
+}
+
+function parse(text: string, shown: string): Scenario {
+  try {
+    return loadScenario(text, shown);
+  } catch (error) {
+    if (error instanceof ScenarioError) throw new InputError(error.message);
+    throw error;
+  }
+}
+
+function tryRead(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** By the first bytes: pcap in four forms, pcapng, gzip. Anything else is taken for a scenario. */
+function looksLikeCapture(path: string): boolean {
+  const head = new Uint8Array(4);
+  try {
+    const fd = openSync(path, 'r');
+    const read = readSync(fd, head, 0, 4, 0);
+    closeSync(fd);
+    if (read < 2) return /\.(pcap|pcapng|cap)(\.gz)?$/.test(path);
+  } catch (error) {
+    throw new InputError(systemErrorText(path, error));
+  }
+  const magic = (head[0] << 24) | (head[1] << 16) | (head[2] << 8) | head[3];
+  const known = [0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a];
+  if (known.some((one) => (one | 0) === magic)) return true;
+  return (head[0] === 0x1f && head[1] === 0x8b) || /\.(pcap|pcapng|cap)(\.gz)?$/.test(path);
+}
