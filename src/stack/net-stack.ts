@@ -1,48 +1,343 @@
-// The Linux network stack above the drivers, tied together (see CONTRACT.md). SKELETON: signatures that others program against.
+// The Linux network stack above the drivers, tied together (CONTRACT.md): the way in from netif_receive_skb to the protocol
+// handlers (net/core/dev.c, 8021q), the way out to dev_queue_xmit, and the one place where packets end.
+//
+// Not here: GRO, bridges, packet sockets, generic XDP; sockets (nobody listens: the host answers echo, ARP, ND and errors).
 
+import type { Kernel } from '../../driver/kernel.ts';
 import type { NetDevice, NetDeviceNotifier, RxHandler } from '../../driver/netdev.ts';
+import { IFF_LOOPBACK } from '../../driver/netdev.ts';
 import type { SkBuff } from '../../driver/skb.ts';
+import { KernelDrop } from '../../driver/transmit.ts';
 import type { TraceSink } from '../../hw/observer.ts';
 import type { Scheduler } from '../../hw/time/scheduler.ts';
-import type { Defrag } from './ip/defrag.ts';
-import type { Fib } from './ip/fib.ts';
-import type { Icmp } from './ip/icmp.ts';
-import type { Neighbour, NeighbourTable } from './ip/neigh.ts';
-import type { KernelPort } from './kernel-port.ts';
-import type { NetfilterHooks } from './netfilter/hooks.ts';
-import type { StackDrop, StackObserver } from './outcome.ts';
-import type { Sysctl } from './sysctl.ts';
+import { RECEIVE_CORE_PS, VLAN_PS } from './costs.ts';
+import { AF_INET, AF_INET6 } from './ip/address.ts';
+import { Addresses } from './ip/addresses.ts';
+import { Arp } from './ip/arp.ts';
+import { Defrag } from './ip/defrag.ts';
+import { Fib } from './ip/fib.ts';
+import type { Route } from './ip/fib.ts';
+import { Icmp } from './ip/icmp.ts';
+import { Ipv4Local } from './ip/ipv4-local.ts';
+import { Ipv4Output } from './ip/ipv4-output.ts';
+import { Ipv4Receive } from './ip/ipv4-receive.ts';
+import { Ipv6Local } from './ip/ipv6-local.ts';
+import { Ipv6Output } from './ip/ipv6-output.ts';
+import { Ipv6Receive } from './ip/ipv6-receive.ts';
+import { Nd } from './ip/nd.ts';
+import { NeighbourTable } from './ip/neigh.ts';
+import { RouteAdmin } from './ip/route-admin.ts';
+import { Links } from './links.ts';
+import { NF_ACCEPT, NF_DROP, NetfilterHooks } from './netfilter/hooks.ts';
+import { STACK_DROPS, StackDrop } from './outcome.ts';
+import type { StackObserver } from './outcome.ts';
+import { Sysctl } from './sysctl.ts';
+import { TraceStep } from './trace-steps.ts';
 
-interface Solicitor {
-  solicit(neighbour: Neighbour, unicast: boolean): void;
-}
+export const PACKET_HOST = 0;
+export const PACKET_BROADCAST = 1;
+export const PACKET_MULTICAST = 2;
+export const PACKET_OTHERHOST = 3;
 
-export interface NetStack extends RxHandler, NetDeviceNotifier {
+export const ETH_P_IP = 0x0800;
+export const ETH_P_ARP = 0x0806;
+export const ETH_P_8021Q = 0x8100;
+export const ETH_P_IPV6 = 0x86dd;
+
+const ETH_HEADER_BYTES = 14;
+const VLAN_TAG_BYTES = 4;
+
+const SILENT: StackObserver = {
+  onForward: () => undefined,
+  onLocal: () => undefined,
+  onDrop: () => undefined,
+};
+
+export class NetStack implements RxHandler, NetDeviceNotifier {
+  readonly kernel: Kernel;
   readonly scheduler: Scheduler;
-  readonly kernel: KernelPort;
-  readonly hooks: NetfilterHooks;
-  readonly fib: Fib;
+  readonly hooks = new NetfilterHooks();
+  readonly sysctl = new Sysctl();
+  readonly fib = new Fib();
+  readonly links: Links;
+  readonly addresses: Addresses;
+  readonly routes: RouteAdmin;
   readonly neigh: NeighbourTable;
-  readonly sysctl: Sysctl;
-  readonly arp: Solicitor;
-  readonly nd: Solicitor;
+  readonly arp: Arp;
+  readonly nd: Nd;
   readonly defrag: Defrag;
   readonly icmp: Icmp;
+  readonly ipv4: Ipv4Receive;
+  readonly ipv4Output: Ipv4Output;
+  readonly ipv4Local: Ipv4Local;
+  readonly ipv6: Ipv6Receive;
+  readonly ipv6Output: Ipv6Output;
+  readonly ipv6Local: Ipv6Local;
+  /** Told after links, addresses and routes followed a device change (netfilter: NETDEV_DOWN). */
+  readonly notifiers: NetDeviceNotifier[] = [];
   observer: StackObserver;
-  trace: TraceSink | null;
-  /** What attachNetfilter() returned (src/stack/netfilter/index.ts), null without netfilter. */
-  netfilter: object | null;
-  /** Told after links, addresses and routes have been updated (netfilter: NETDEV_DOWN tears flows down). */
-  readonly notifiers: NetDeviceNotifier[];
-  receive(skb: SkBuff, dev: NetDevice): void;
-  /** Frees a packet (and the ids merged into it) and tells the observer why. */
-  drop(skb: SkBuff, reason: StackDrop): void;
-  /** Frees a packet that ended at this host. */
-  consume(skb: SkBuff, what: string): void;
-  /** skb.at at the MAC header: VLAN devices tag, the device's queue takes it. */
-  xmit(skb: SkBuff, dev: NetDevice): void;
-  /** Trace step when a trace is on. */
-  step(skb: SkBuff, step: number, a: number, b: number, text?: string): void;
-  /** Next hop did not answer: ICMP host unreachable / address unreachable to the sender; `skb` stays the caller's. */
-  linkFailure(skb: SkBuff): void;
+  trace: TraceSink | null = null;
+  /** What attachNetfilter() returned (src/stack/netfilter/index.ts); null without netfilter. */
+  netfilter: object | null = null;
+
+  /** Registers with the kernel: receive function, device notifier, fate of packets that the driver layer drops. */
+  constructor(kernel: Kernel, observer: StackObserver = SILENT) {
+    this.kernel = kernel;
+    this.scheduler = kernel.scheduler;
+    this.observer = observer;
+    this.links = new Links(kernel, this.sysctl, this.ipv6Switched);
+    this.addresses = new Addresses(this.fib, (dev) => this.links.conf(dev));
+    this.routes = new RouteAdmin(this.fib, this.addresses);
+    this.neigh = new NeighbourTable(this);
+    this.arp = new Arp(this);
+    this.nd = new Nd(this);
+    this.defrag = new Defrag(this);
+    this.icmp = new Icmp(this);
+    this.ipv4 = new Ipv4Receive(this);
+    this.ipv4Output = new Ipv4Output(this);
+    this.ipv4Local = new Ipv4Local(this);
+    this.ipv6 = new Ipv6Receive(this);
+    this.ipv6Output = new Ipv6Output(this);
+    this.ipv6Local = new Ipv6Local(this);
+    this.sysctl.register('net/ipv4/ip_forward', 0, (value) => {
+      this.sysctl.set('net/ipv4/conf/all/forwarding', value === 0 ? '0' : '1');
+    });
+    kernel.rxHandler = this;
+    kernel.register_netdevice_notifier(this);
+    kernel.onDrop = this.driverDropped;
+    this.startLoopback();
+    for (const dev of this.links.all())
+      if (dev.isUp && dev !== this.links.lo) this.addresses.deviceUp(dev);
+  }
+
+  /** RxHandler: a frame from a driver, skb.at at its MAC header. Takes the packet. */
+  receive(skb: SkBuff, dev: NetDevice): void {
+    this.kernel.charge(RECEIVE_CORE_PS);
+    const { bytes } = skb;
+    let macAt = skb.at;
+    if (skb.lenBytes < ETH_HEADER_BYTES) {
+      this.drop(skb, StackDrop.IP_INHDR);
+      return;
+    }
+    let protocol = (bytes[macAt + 12] << 8) | bytes[macAt + 13];
+    if (
+      protocol === ETH_P_8021Q &&
+      skb.vlanTci < 0 &&
+      skb.lenBytes >= ETH_HEADER_BYTES + VLAN_TAG_BYTES
+    ) {
+      skb.vlanTci = (bytes[macAt + 14] << 8) | bytes[macAt + 15];
+      protocol = (bytes[macAt + 16] << 8) | bytes[macAt + 17];
+      bytes.copyWithin(macAt + VLAN_TAG_BYTES, macAt, macAt + 12);
+      macAt += VLAN_TAG_BYTES;
+      skb.lenBytes -= VLAN_TAG_BYTES;
+    }
+    skb.macAt = macAt;
+    skb.protocol = protocol;
+    skb.at = macAt + ETH_HEADER_BYTES;
+    skb.networkAt = skb.at;
+    skb.lenBytes -= ETH_HEADER_BYTES;
+    skb.pktType = packetType(bytes, macAt, dev.mac);
+    if (this.trace !== null) this.step(skb, TraceStep.RECEIVE, dev.ifindex, protocol, dev.name);
+    this.deliver(skb, dev);
+  }
+
+  /** One round of __netif_receive_skb_core: ingress hooks, VLAN device, protocol handler. */
+  private deliver(skb: SkBuff, dev: NetDevice): void {
+    skb.dev = dev;
+    skb.iif = dev.ifindex;
+    const { protocol } = skb;
+    const family = protocol === ETH_P_IP ? AF_INET : protocol === ETH_P_IPV6 ? AF_INET6 : 0;
+    const verdict = this.hooks.runIngress(skb, dev, family);
+    if (verdict !== NF_ACCEPT) {
+      if (verdict === NF_DROP) this.drop(skb, StackDrop.NETFILTER_DROP);
+      return;
+    }
+    if (skb.vlanTci >= 0 && (skb.vlanTci & 0xfff) !== 0) {
+      this.deliverVlan(skb, dev);
+      return;
+    }
+    skb.vlanTci = -1;
+    if (family === AF_INET) this.ipv4.receive(skb, dev);
+    else if (family === AF_INET6) this.ipv6.receive(skb, dev);
+    else if (protocol === ETH_P_ARP) this.arp.receive(skb, dev);
+    else this.drop(skb, StackDrop.UNHANDLED_PROTO);
+  }
+
+  private deliverVlan(skb: SkBuff, dev: NetDevice): void {
+    this.kernel.charge(VLAN_PS);
+    const vlanId = skb.vlanTci & 0xfff;
+    const vlan = this.links.vlanFor(dev, vlanId);
+    if (vlan === null || !vlan.dev.isUp) {
+      this.drop(skb, vlan === null ? StackDrop.VLAN_UNKNOWN : StackDrop.DEV_DOWN);
+      return;
+    }
+    skb.priority = skb.vlanTci >> 13;
+    skb.vlanTci = -1;
+    vlan.stats.rx_packets++;
+    vlan.stats.rx_bytes += skb.lenBytes;
+    if (skb.pktType === PACKET_MULTICAST) vlan.stats.multicast++;
+    if (skb.pktType === PACKET_OTHERHOST)
+      skb.pktType = packetType(skb.bytes, skb.macAt, vlan.dev.mac);
+    if (this.trace !== null)
+      this.step(skb, TraceStep.VLAN_RECEIVE, vlan.dev.ifindex, vlanId, vlan.dev.name);
+    this.deliver(skb, vlan.dev);
+  }
+
+  /** Sends a frame (skb.at at its MAC header) through a device: VLAN devices add their tag. Takes the packet. */
+  xmit(skb: SkBuff, dev: NetDevice): void {
+    let out = dev;
+    for (let vlan = this.links.vlan(out); vlan !== null; vlan = this.links.vlan(out)) {
+      this.kernel.charge(VLAN_PS);
+      if (!out.isUp) {
+        this.drop(skb, StackDrop.DEV_DOWN);
+        return;
+      }
+      vlan.stats.tx_packets++;
+      vlan.stats.tx_bytes += skb.lenBytes;
+      pushVlanTag(skb, vlan.vlanId);
+      out = vlan.lower;
+    }
+    if (this.trace !== null) this.step(skb, TraceStep.XMIT, out.ifindex, skb.lenBytes, out.name);
+    if ((out.flags & IFF_LOOPBACK) !== 0) this.loopback(skb);
+    else this.kernel.dev_queue_xmit(skb, out);
+  }
+
+  /** Ends a packet: tells the observer about it and the packets merged into it, frees it. */
+  drop(skb: SkBuff, reason: StackDrop): void {
+    if (this.trace !== null) this.step(skb, TraceStep.DROP, reason, 0, STACK_DROPS[reason].name);
+    if (skb.packetId >= 0) this.observer.onDrop(skb.packetId, reason);
+    if (skb.mergedIds !== null)
+      for (const id of skb.mergedIds) if (id >= 0) this.observer.onDrop(id, reason);
+    this.release(skb);
+  }
+
+  /** Ends a packet that was for this host; `what` is a short fixed word. */
+  consume(skb: SkBuff, what: string): void {
+    if (this.trace !== null) this.step(skb, TraceStep.LOCAL, skb.protocol, 0, what);
+    if (skb.packetId >= 0) this.observer.onLocal(skb.packetId, what);
+    if (skb.mergedIds !== null)
+      for (const id of skb.mergedIds) if (id >= 0) this.observer.onLocal(id, what);
+    this.release(skb);
+  }
+
+  /** Frees a packet whose fate another packet carries on. */
+  release(skb: SkBuff): void {
+    this.kernel.free_skb(skb);
+  }
+
+  /** Writes a trace step for a packet when a trace is on. */
+  step(skb: SkBuff, step: number, a: number, b: number, text = ''): void {
+    this.trace?.step(skb.packetId, this.scheduler.nowPs, step, a, b, 0, text);
+  }
+
+  /** dst_link_failure: the next hop did not answer. The packet stays the caller's. */
+  linkFailure(skb: SkBuff): void {
+    const route = skb.dst as Route | null;
+    // A route taken out of its table has left its packets without a network (dst_dev_put): recorded in timeouts.json.
+    if (route === null || route.entry.removed) return;
+    skb.networkAt = skb.at;
+    if (skb.bytes[skb.at] >> 4 === 4) this.icmp.sendError4(skb, 3, 1, 0);
+    else this.icmp.sendError6(skb, 1, 3, 0);
+  }
+
+  /** Runs `run` as a timer of the host at `atPs`. */
+  timer(atPs: number, run: () => void): number {
+    return this.kernel.mod_timer(atPs, run);
+  }
+
+  /** NetDeviceNotifier. */
+  netdevEvent(dev: NetDevice, event: 'up' | 'down' | 'carrier' | 'mtu' | 'address'): void {
+    if (event === 'up') this.addresses.deviceUp(dev);
+    else if (event === 'down') {
+      for (const upper of this.links.vlansOn(dev)) this.kernel.dev_close(upper);
+      this.addresses.deviceDown(dev);
+      this.neigh.flushDevice(dev);
+    } else if (event === 'address') this.neigh.flushDevice(dev);
+    else if (event === 'mtu') this.clampVlans(dev);
+    else for (const upper of this.links.vlansOn(dev)) upper.carrier = dev.carrier;
+    this.fib.invalidate();
+    for (const notifier of this.notifiers) notifier.netdevEvent(dev, event);
+  }
+
+  private clampVlans(dev: NetDevice): void {
+    for (const upper of this.links.vlansOn(dev))
+      if (upper.mtuBytes > dev.mtuBytes) this.kernel.dev_set_mtu(upper, dev.mtuBytes);
+  }
+
+  private startLoopback(): void {
+    const { lo } = this.links;
+    this.links.conf(lo);
+    this.kernel.dev_open(lo);
+    this.addresses.add({
+      family: AF_INET,
+      dev: lo,
+      address: Uint8Array.of(127, 0, 0, 1),
+      prefixLen: 8,
+      scope: 254,
+      broadcast: null,
+      secondary: false,
+      nodad: false,
+      noPrefixRoute: false,
+    });
+  }
+
+  /** A frame sent to lo comes back as received, in an event of its own (the backlog queue). */
+  private loopback(skb: SkBuff): void {
+    const { loStats, lo } = this.links;
+    loStats.tx_packets++;
+    loStats.rx_packets++;
+    loStats.tx_bytes += skb.lenBytes;
+    loStats.rx_bytes += skb.lenBytes;
+    skb.dst = null;
+    this.timer(this.scheduler.nowPs, () => this.receive(skb, lo));
+  }
+
+  private readonly ipv6Switched = (dev: NetDevice, off: boolean): void => {
+    if (off) {
+      this.addresses.flush(dev, AF_INET6);
+      this.fib.flush(AF_INET6, (e) => e.dev === dev);
+      for (const n of this.neigh.list())
+        if (n.dev === dev && n.family === AF_INET6) this.neigh.remove(dev, n.address);
+    } else if (dev.isUp) this.addresses.startIpv6(dev);
+  };
+
+  private readonly driverDropped = (skb: SkBuff, reason: KernelDrop): void => {
+    const told = DRIVER_DROPS[reason];
+    if (skb.packetId >= 0) this.observer.onDrop(skb.packetId, told);
+    if (skb.mergedIds !== null)
+      for (const id of skb.mergedIds) if (id >= 0) this.observer.onDrop(id, told);
+    if (this.trace !== null) this.step(skb, TraceStep.DROP, told, 0, STACK_DROPS[told].name);
+  };
+}
+
+const DRIVER_DROPS: Readonly<Record<KernelDrop, StackDrop>> = {
+  [KernelDrop.DEV_DOWN]: StackDrop.DEV_DOWN,
+  [KernelDrop.QDISC_FULL]: StackDrop.QDISC_DROP,
+  [KernelDrop.TX_ERROR]: StackDrop.TX_ERROR,
+  [KernelDrop.NO_HANDLER]: StackDrop.UNHANDLED_PROTO,
+  [KernelDrop.NOMEM]: StackDrop.NOMEM,
+  [KernelDrop.RX_ERROR]: StackDrop.IP_INHDR,
+};
+
+/** eth_type_trans: to us, to all, to a group, to another station. */
+function packetType(bytes: Uint8Array, macAt: number, own: Uint8Array): number {
+  if ((bytes[macAt] & 1) !== 0) {
+    for (let i = 0; i < 6; i++) if (bytes[macAt + i] !== 0xff) return PACKET_MULTICAST;
+    return PACKET_BROADCAST;
+  }
+  for (let i = 0; i < 6; i++) if (bytes[macAt + i] !== own[i]) return PACKET_OTHERHOST;
+  return PACKET_HOST;
+}
+
+function pushVlanTag(skb: SkBuff, vlanId: number): void {
+  const { bytes } = skb;
+  const at = skb.at - VLAN_TAG_BYTES;
+  bytes.copyWithin(at, skb.at, skb.at + 12);
+  bytes[at + 12] = 0x81;
+  bytes[at + 13] = 0x00;
+  bytes[at + 14] = vlanId >> 8;
+  bytes[at + 15] = vlanId;
+  skb.at = at;
+  skb.macAt = at;
+  skb.lenBytes += VLAN_TAG_BYTES;
 }

@@ -26,6 +26,7 @@ export const StackDrop = {
   MARTIAN: 20,
   VLAN_UNKNOWN: 21,
   TX_ERROR: 22,
+  L4_CSUM: 23,
 } as const;
 export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
 
@@ -54,6 +55,7 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
   { name: 'martian', text: 'source or destination cannot be on this interface' },
   { name: 'vlan-unknown', text: 'VLAN tag without a VLAN device' },
   { name: 'tx-error', text: 'driver could not send it' },
+  { name: 'l4-csum', text: 'for this host, transport checksum wrong' },
 ];
 
 /** Which way software took a packet that it forwards. */

@@ -9,6 +9,8 @@ import type { Kernel } from '../../../driver/kernel.ts';
 export interface CommandContext {
   stack: NetStack;
   kernel: Kernel;
+  /** Text of a file that a command names (`nft -f FILE`); null when it cannot be read. */
+  readText: (name: string) => string | null;
 }
 
 export interface CommandResult {

@@ -43,6 +43,8 @@ export interface FibEntry {
   /** RTAX_MTU, 0 for none. */
   mtuBytes: number;
   onlink: boolean;
+  /** Taken out of its table: packets that wait under it get no ICMP error any more (its dst is dead). */
+  removed: boolean;
 }
 
 /** What a look-up answers for one destination; shared by all packets to it while valid. */
@@ -61,8 +63,11 @@ export class Route {
   readonly scope: number;
   /** Next hop found by the last packet (neigh.ts checks that it is still alive). */
   neighbour: Neighbour | null = null;
+  /** The configured route behind it. */
+  readonly entry: FibEntry;
 
   constructor(entry: FibEntry, genId: number) {
+    this.entry = entry;
     this.family = entry.family;
     this.type = entry.type;
     this.dev = entry.dev;
@@ -234,6 +239,7 @@ export class Fib {
   /** Removes one route; false when it is not configured. */
   removeRoute(entry: FibEntry): boolean {
     if (!this.table(entry.family, entry.table).remove(entry)) return false;
+    entry.removed = true;
     this.genId++;
     return true;
   }
@@ -258,6 +264,7 @@ export class Fib {
       prefSrc: null,
       mtuBytes: 0,
       onlink: false,
+      removed: false,
     });
     const a = loadInt32(dst, 0);
     const six = family === AF_INET6;
@@ -283,7 +290,11 @@ export class Fib {
     let removed = 0;
     for (const id of [RT_TABLE_LOCAL, RT_TABLE_MAIN]) {
       const table = this.table(family, id);
-      for (const entry of table.list()) if (which(entry) && table.remove(entry)) removed++;
+      for (const entry of table.list()) {
+        if (!which(entry) || !table.remove(entry)) continue;
+        entry.removed = true;
+        removed++;
+      }
     }
     if (removed > 0) this.genId++;
     return removed;

@@ -8,7 +8,7 @@ import { EINVAL, ENOENT } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { IFF_LOOPBACK } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
-import type { EventHandler, EventId } from '../../../hw/time/scheduler.ts';
+import type { EventId } from '../../../hw/time/scheduler.ts';
 import { NO_EVENT } from '../../../hw/time/scheduler.ts';
 import { PS_PER_S } from '../../../hw/time/units.ts';
 import { OK, refuse } from '../answer.ts';
@@ -49,8 +49,6 @@ export class Neighbour {
   readonly dev: NetDevice;
   /** 4 or 16 bytes. */
   readonly address: Uint8Array;
-  /** Place in the table, argument of its timer events. */
-  readonly index: number;
   /** Meaningful while the state is in NUD_VALID. */
   readonly mac = new Uint8Array(6);
   /** Ethernet header of packets to it: its MAC, the device's, the family's ethertype. */
@@ -68,11 +66,10 @@ export class Neighbour {
   timer: EventId = NO_EVENT;
   queue: SkBuff[] = [];
 
-  constructor(family: number, dev: NetDevice, address: Uint8Array, index: number) {
+  constructor(family: number, dev: NetDevice, address: Uint8Array) {
     this.family = family;
     this.dev = dev;
     this.address = address;
-    this.index = index;
     this.header.set(dev.mac, 6);
     this.header[12] = family === AF_INET ? 0x08 : 0x86;
     this.header[13] = family === AF_INET ? 0x00 : 0xdd;
@@ -84,11 +81,9 @@ export class Neighbour {
   }
 }
 
-export class NeighbourTable implements EventHandler {
+export class NeighbourTable {
   private readonly stack: NetStack;
   private readonly byAddress = new Map<number | string, Neighbour>();
-  private readonly slots: (Neighbour | null)[] = [];
-  private readonly freeSlots: number[] = [];
 
   constructor(stack: NetStack) {
     this.stack = stack;
@@ -126,11 +121,9 @@ export class NeighbourTable implements EventHandler {
     const key = tableKey(dev, address, at, lenBytes);
     const old = this.byAddress.get(key);
     if (old !== undefined) return old;
-    const index = this.freeSlots.pop() ?? this.slots.length;
     const family = lenBytes === 4 ? AF_INET : AF_INET6;
-    const neighbour = new Neighbour(family, dev, address.slice(at, at + lenBytes), index);
+    const neighbour = new Neighbour(family, dev, address.slice(at, at + lenBytes));
     neighbour.updatedPs = neighbour.usedPs = this.stack.scheduler.nowPs;
-    this.slots[index] = neighbour;
     this.byAddress.set(key, neighbour);
     return neighbour;
   }
@@ -208,10 +201,9 @@ export class NeighbourTable implements EventHandler {
   }
 
   /** Timer of one neighbour (neigh_timer_handler). */
-  onEvent(index: number): void {
-    const neighbour = this.slots[index];
-    if (neighbour === null) return;
+  private onTimer(neighbour: Neighbour): void {
     neighbour.timer = NO_EVENT;
+    if (neighbour.dead) return;
     const now = this.stack.scheduler.nowPs;
     const { state } = neighbour;
     if (state === NUD_REACHABLE) {
@@ -326,7 +318,7 @@ export class NeighbourTable implements EventHandler {
   }
 
   private startTimer(neighbour: Neighbour, atPs: number): void {
-    neighbour.timer = this.stack.scheduler.schedule(atPs, this, neighbour.index);
+    neighbour.timer = this.stack.timer(atPs, () => this.onTimer(neighbour));
   }
 
   private probe(neighbour: Neighbour): void {
@@ -355,8 +347,6 @@ export class NeighbourTable implements EventHandler {
     this.stack.scheduler.cancel(neighbour.timer);
     neighbour.dead = true;
     this.byAddress.delete(tableKey(neighbour.dev, neighbour.address, 0, neighbour.address.length));
-    this.slots[neighbour.index] = null;
-    this.freeSlots.push(neighbour.index);
     for (const skb of neighbour.queue) this.stack.drop(skb, StackDrop.NEIGH_FAILED);
     neighbour.queue = [];
   }

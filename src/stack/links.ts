@@ -1,0 +1,254 @@
+// Links as `ip link` sees them: the kernel's devices, lo (ifindex 1), VLAN devices, and per device the switches of
+// /proc/sys/net/ipv{4,6}/conf. Up, down, MTU and address changes reach the other parts of the stack from here.
+//
+// Left out: bridges and every other virtual kind (refused with the kernel's message), VLAN protocol 802.1ad, egress and
+// ingress priority maps, GVRP/MVRP, several network namespaces.
+
+import { EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ERANGE } from '../../driver/errno.ts';
+import type { Kernel } from '../../driver/kernel.ts';
+import type { ExtAck, LinkStats64, NetDeviceOps } from '../../driver/netdev.ts';
+import { IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, NetDevice } from '../../driver/netdev.ts';
+import { OK, refuse } from './answer.ts';
+import type { Answer } from './answer.ts';
+import { registerDeviceConf } from './conf.ts';
+import type { Sysctl } from './sysctl.ts';
+
+/** Switches of one device (`net.ipv4.conf.DEV.*`, `net.ipv6.conf.DEV.*`), 0 or 1 unless said otherwise. */
+export class DeviceConf {
+  forwarding4 = 0;
+  forwarding6 = 0;
+  /** 0 off, 1 strict, 2 loose; the larger of `all` and the device's counts. */
+  rpFilter = 0;
+  sendRedirects = 1;
+  acceptLocal = 0;
+  disableIpv6 = 0;
+}
+
+/** A VLAN device and its counters. */
+export class VlanDevice {
+  readonly dev: NetDevice;
+  readonly lower: NetDevice;
+  readonly vlanId: number;
+  readonly stats: LinkStats64;
+
+  constructor(dev: NetDevice, lower: NetDevice, vlanId: number, stats: LinkStats64) {
+    this.stats = stats;
+    this.dev = dev;
+    this.lower = lower;
+    this.vlanId = vlanId;
+  }
+}
+
+function emptyStats(): LinkStats64 {
+  return {
+    rx_packets: 0,
+    tx_packets: 0,
+    rx_bytes: 0,
+    tx_bytes: 0,
+    rx_errors: 0,
+    tx_errors: 0,
+    rx_dropped: 0,
+    tx_dropped: 0,
+    multicast: 0,
+    rx_missed_errors: 0,
+    rx_length_errors: 0,
+    rx_crc_errors: 0,
+  };
+}
+
+export class Links {
+  readonly lo: NetDevice;
+  readonly loStats: LinkStats64 = emptyStats();
+  /** The switches that `all` sets for every device and `default` gives new ones. */
+  readonly allConf = new DeviceConf();
+  readonly defaultConf = new DeviceConf();
+
+  private readonly kernel: Kernel;
+  private readonly sysctl: Sysctl;
+  private readonly onDisableIpv6: (dev: NetDevice, off: boolean) => void;
+  private readonly confs: (DeviceConf | undefined)[] = [];
+  private readonly vlans = new Map<NetDevice, VlanDevice>();
+  private readonly byTag = new Map<number, VlanDevice>();
+
+  constructor(
+    kernel: Kernel,
+    sysctl: Sysctl,
+    onDisableIpv6: (dev: NetDevice, off: boolean) => void,
+  ) {
+    this.kernel = kernel;
+    this.sysctl = sysctl;
+    this.onDisableIpv6 = onDisableIpv6;
+    registerDeviceConf(sysctl, 'all', this.allConf, this.setAll);
+    registerDeviceConf(sysctl, 'default', this.defaultConf, null);
+    this.lo = new NetDevice('lo', virtualOps(this.loStats));
+    this.lo.ifindex = 1;
+    this.lo.mtuBytes = 65536;
+    this.lo.minMtuBytes = 0;
+    this.lo.maxMtuBytes = 0x7fff_ffff;
+    this.lo.flags = IFF_LOOPBACK;
+    this.lo.carrier = true;
+    kernel.register_netdev(this.lo);
+  }
+
+  /** All devices by ifindex; each has its conf afterwards. */
+  all(): NetDevice[] {
+    const devices = this.kernel.netdevs();
+    for (const dev of devices) this.conf(dev);
+    return devices;
+  }
+
+  byName(name: string): NetDevice | null {
+    const dev = this.kernel.dev_get_by_name(name);
+    if (dev !== null) this.conf(dev);
+    return dev;
+  }
+
+  byIndex(ifindex: number): NetDevice | null {
+    return this.kernel.dev_get_by_index(ifindex);
+  }
+
+  /** The device's switches, made from the defaults when the device is new. */
+  conf(dev: NetDevice): DeviceConf {
+    const known = this.confs[dev.ifindex];
+    if (known !== undefined) return known;
+    const conf = Object.assign(new DeviceConf(), this.defaultConf);
+    if (this.allConf.disableIpv6 !== 0) conf.disableIpv6 = 1;
+    this.confs[dev.ifindex] = conf;
+    registerDeviceConf(this.sysctl, dev.name, conf, (key, value) => {
+      if (key === 'disableIpv6') this.onDisableIpv6(dev, value !== 0);
+    });
+    return conf;
+  }
+
+  /** The VLAN device behind `dev`, null when it is none. */
+  vlan(dev: NetDevice): VlanDevice | null {
+    return this.vlans.size === 0 ? null : (this.vlans.get(dev) ?? null);
+  }
+
+  /** The VLAN device for a tag received on `lower`, null for none. */
+  vlanFor(lower: NetDevice, vlanId: number): VlanDevice | null {
+    return this.byTag.get(lower.ifindex * 4096 + vlanId) ?? null;
+  }
+
+  /** Devices stacked on `lower`. */
+  vlansOn(lower: NetDevice): NetDevice[] {
+    return [...this.vlans.values()].filter((v) => v.lower === lower).map((v) => v.dev);
+  }
+
+  /** Counters of any device. */
+  stats(dev: NetDevice): LinkStats64 {
+    return this.kernel.dev_get_stats(dev);
+  }
+
+  /** `ip link add link LOWER name NAME type vlan id ID`. */
+  addVlan(lower: NetDevice, name: string, vlanId: number, mac: Uint8Array | null = null): Answer {
+    if (!(vlanId >= 0 && vlanId <= 4094))
+      return refuse(ERANGE, '8021q: Invalid VLAN id', 'vlan-id');
+    if ((lower.flags & IFF_LOOPBACK) !== 0)
+      return refuse(EOPNOTSUPP, '8021q: VLANs not supported on device', 'vlan-device');
+    if (this.vlanFor(lower, vlanId) !== null)
+      return refuse(EEXIST, '8021q: VLAN device already exists', 'vlan-exists');
+    const stats = emptyStats();
+    const dev = new NetDevice(name, virtualOps(stats));
+    dev.mac.set(mac ?? lower.mac);
+    dev.mtuBytes = lower.mtuBytes;
+    dev.minMtuBytes = 0;
+    dev.maxMtuBytes = 65535;
+    dev.flags = lower.flags & (IFF_BROADCAST | IFF_MULTICAST);
+    dev.carrier = lower.carrier;
+    const error = this.kernel.register_netdev(dev);
+    if (error !== 0) return { error, message: '', reason: 'register' };
+    const vlan = new VlanDevice(dev, lower, vlanId, stats);
+    this.vlans.set(dev, vlan);
+    this.byTag.set(lower.ifindex * 4096 + vlanId, vlan);
+    this.conf(dev);
+    return OK;
+  }
+
+  /** `ip link del`: VLAN devices only; a driver's device answers EOPNOTSUPP, as in Linux. */
+  remove(dev: NetDevice): Answer {
+    const vlan = this.vlans.get(dev);
+    if (vlan === undefined) return refuse(EOPNOTSUPP, '', 'link-delete');
+    this.kernel.unregister_netdev(dev);
+    this.vlans.delete(dev);
+    this.byTag.delete(vlan.lower.ifindex * 4096 + vlan.vlanId);
+    this.confs[dev.ifindex] = undefined;
+    this.sysctl.unregister(`net/ipv4/conf/${dev.name}`);
+    this.sysctl.unregister(`net/ipv6/conf/${dev.name}`);
+    return OK;
+  }
+
+  /** `ip link set up`. ENETDOWN for a VLAN device whose lower device is down. */
+  up(dev: NetDevice): Answer {
+    const vlan = this.vlan(dev);
+    if (vlan !== null && !vlan.lower.isUp) return refuse(100, '', 'lower-down');
+    const error = this.kernel.dev_open(dev);
+    return error === 0 ? OK : { error, message: '', reason: 'open' };
+  }
+
+  down(dev: NetDevice): Answer {
+    this.kernel.dev_close(dev);
+    return OK;
+  }
+
+  /** `ip link set mtu`. A VLAN device cannot exceed its lower one (ERANGE). */
+  setMtu(dev: NetDevice, mtuBytes: number): Answer {
+    const vlan = this.vlan(dev);
+    if (vlan !== null && mtuBytes > vlan.lower.mtuBytes) return refuse(ERANGE, '', 'vlan-mtu');
+    const extack: ExtAck = { message: '', reason: '' };
+    const error = this.kernel.dev_set_mtu(dev, mtuBytes, extack);
+    return error === 0 ? OK : { error, ...extack };
+  }
+
+  /** `ip link set address`. */
+  setAddress(dev: NetDevice, mac: Uint8Array): Answer {
+    const extack: ExtAck = { message: '', reason: '' };
+    const error = this.kernel.dev_set_mac_address(dev, mac, extack);
+    return error === 0 ? OK : { error, message: '', reason: extack.reason };
+  }
+
+  /** `ip link set name`. */
+  rename(dev: NetDevice, name: string): Answer {
+    if (dev.isUp) return refuse(EBUSY, '', 'link-up');
+    const old = dev.name;
+    const error = this.kernel.dev_change_name(dev, name);
+    if (error === -EEXIST || error === -EINVAL || error === -ENODEV)
+      return { error, message: '', reason: 'link-name' };
+    this.sysctl.unregister(`net/ipv4/conf/${old}`);
+    this.sysctl.unregister(`net/ipv6/conf/${old}`);
+    this.confs[dev.ifindex] = undefined;
+    this.conf(dev);
+    return OK;
+  }
+
+  private readonly setAll = (key: keyof DeviceConf, value: number): void => {
+    if (key !== 'forwarding4' && key !== 'forwarding6' && key !== 'disableIpv6') return;
+    this.defaultConf[key] = value;
+    const path = CONF_PATHS[key];
+    this.sysctl.set(`net/${path[0]}/conf/default/${path[1]}`, String(value));
+    for (const dev of this.all())
+      this.sysctl.set(`net/${path[0]}/conf/${dev.name}/${path[1]}`, String(value));
+  };
+}
+
+const CONF_PATHS = {
+  forwarding4: ['ipv4', 'forwarding'],
+  forwarding6: ['ipv6', 'forwarding'],
+  disableIpv6: ['ipv6', 'disable_ipv6'],
+} as const;
+
+/** Ops of a device that exists only in the stack: NetStack.xmit carries its packets on, so nothing reaches xmit here. */
+function virtualOps(stats: LinkStats64): NetDeviceOps {
+  return {
+    ndo_open: () => 0,
+    ndo_stop: () => 0,
+    ndo_start_xmit: () => 0,
+    ndo_set_mac_address: (dev, mac) => {
+      dev.mac.set(mac);
+      return 0;
+    },
+    ndo_get_stats64: (_dev, out) => {
+      Object.assign(out, stats);
+    },
+  };
+}
