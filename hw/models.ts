@@ -56,6 +56,8 @@ export interface NicConfig {
   /** MSI-X vectors per function, 1 to 64. */
   vectors: number;
   lineRateBps: number;
+  /** Address of port 0 in the EEPROM, six bytes; port n adds n to the last one. */
+  permanentMac: readonly number[];
   /** Largest ring, descriptors. */
   maxRingSlots: number;
   /** Descriptors read in one go. */
@@ -87,6 +89,7 @@ export function genericNic(overrides: Partial<NicConfig> = {}): NicConfig {
     queues: 8, // assumed: one per core of a small host
     vectors: 16, // assumed; the 82599 has 64 per function (ds 7.3.4)
     lineRateBps: 10e9, // hw 6
+    permanentMac: [0x02, 0x66, 0x74, 0x00, 0x00, 0x00], // assumed: locally administered
     maxRingSlots: 8192, // ds 8.2.3.8.7: RDLEN up to 8 K descriptors
     descriptorBatch: 40, // hw 1.3: 40 descriptors at a time, 640 bytes
     rxPacketBufferBytes: 512 * 1024, // ds 8.2.3.8.9: RXPBSIZE[0] = 512 KB

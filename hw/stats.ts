@@ -32,7 +32,9 @@ export const C = {
   QUEUE_RX_DROPS: 51,
   QUEUE_TX_PACKETS: 67,
   QUEUE_TX_BYTES: 83,
-  COUNT: 99,
+  /** TPT: every frame sent. */
+  TX_TOTAL: 99,
+  COUNT: 100,
 } as const;
 
 export class PortStats {

@@ -11,6 +11,8 @@ const HIGH = 0x1_0000_0000;
 // Receive write-back, word 0: RSS type, packet type; word 2: status and errors.
 export const RXD_STAT_DD = 1 << 0;
 export const RXD_STAT_EOP = 1 << 1;
+/** A table rule marked the frame: the hash word is its mark. */
+export const RXD_STAT_FLM = 1 << 2;
 /** A VLAN tag was stripped into the descriptor. */
 export const RXD_STAT_VP = 1 << 3;
 export const RXD_STAT_UDPCS = 1 << 4;

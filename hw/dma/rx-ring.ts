@@ -11,6 +11,7 @@ import { DropReason } from '../pipeline/outcome.ts';
 import type { MissReason } from '../pipeline/outcome.ts';
 import type { RxMeta } from '../mac/waiting-frames.ts';
 import { copyWords } from '../mac/packet-memory.ts';
+import { C } from '../stats.ts';
 import { TraceStep } from '../trace.ts';
 import {
   DESCRIPTOR_BYTES,
@@ -39,6 +40,10 @@ export class RxRing {
   isEnabled = false;
   /** NONE, or why the queue stopped. */
   stopReason: DropReason = DropReason.NONE;
+  /** Statistics counter (RQSMR). */
+  counter = 0;
+  /** Out-parameter of `deliver`: the write-back is in host memory, ps. */
+  finishPs = 0;
 
   // Reports.
   packets = 0;
@@ -292,6 +297,10 @@ export class RxRing {
     this.stagedPackets++;
     this.packets++;
     this.bytes += lenBytes;
+    const stats = this.ctx.stats[this.portIndex] as DeviceContext['stats'][0];
+    stats.add(C.QUEUE_RX_PACKETS + this.counter, 1);
+    stats.add(C.QUEUE_RX_BYTES + this.counter, lenBytes);
+    this.finishPs = finishPs;
     if (finishPs < this.ctx.publishDuePs) this.ctx.publishDuePs = finishPs;
   }
 }

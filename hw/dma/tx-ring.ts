@@ -16,6 +16,7 @@ import { DropReason } from '../pipeline/outcome.ts';
 import { copyWords } from '../mac/packet-memory.ts';
 import { fold, sumBytes } from '../wire/checksum.ts';
 import { ETHERTYPE_VLAN, IPV4_CHECKSUM_AT } from '../wire/headers.ts';
+import { C } from '../stats.ts';
 import { TraceStep } from '../trace.ts';
 import * as D from './descriptor.ts';
 import { StagedWrites } from './staged.ts';
@@ -35,6 +36,8 @@ export class TxRing implements EventHandler {
   tail = 0;
   isEnabled = false;
   stopReason: DropReason = DropReason.NONE;
+  /** Statistics counter (TQSM). */
+  counter = 0;
 
   // Reports.
   packets = 0;
@@ -261,6 +264,8 @@ export class TxRing implements EventHandler {
     stats.txSent++;
     this.packets++;
     this.bytes += lenBytes;
+    stats.add(C.QUEUE_TX_PACKETS + this.counter, 1);
+    stats.add(C.QUEUE_TX_BYTES + this.counter, lenBytes);
     return true;
   }
 

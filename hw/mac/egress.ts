@@ -54,6 +54,7 @@ export class Egress {
     this.endPs = port.endPs;
     const stats = this.ctx.stats[portIndex] as DeviceContext['stats'][0];
     stats.add(C.TX_FRAMES, 1);
+    stats.add(C.TX_TOTAL, 1);
     stats.add(C.TX_OCTETS, outBytes + FCS_BYTES);
     if (((bytes[at] as number) & 1) !== 0) {
       const isBroadcast = (bytes[at] as number) === 255 && (bytes[at + 1] as number) === 255;

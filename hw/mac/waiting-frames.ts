@@ -25,6 +25,7 @@ export class WaitingFrames {
   /** Frames in the FIFO. */
   count = 0;
   readonly bytes: Uint8Array;
+  readonly view: DataView;
   /** Out-parameters of `peek`: where the oldest frame lies. */
   at = 0;
   lenBytes = 0;
@@ -38,6 +39,7 @@ export class WaitingFrames {
   constructor(bufferBytes: number, maxFrameBytes: number) {
     // A frame is never split: room for the largest one may be lost at the end of the ring.
     this.bytes = new Uint8Array(bufferBytes + 2 * maxFrameBytes);
+    this.view = new DataView(this.bytes.buffer);
     const ring = 2 ** Math.ceil(Math.log2(bufferBytes / 60 + 2));
     this.meta = new Int32Array(ring * META_WORDS);
     this.mask = ring - 1;

@@ -1,0 +1,243 @@
+// The admin queue of one function: BAR2 registers, command fetch, execution in simulated time, completion by DMA.
+//
+// One command at a time, in order: fetch (a DMA read), firmware time and per-entry costs (AdminConfig), then the tables
+// change, the completion is written and the vector's cause is raised. Everything asynchronous goes through the
+// scheduler: one pending event per queue. A setup, tail or address that makes no sense stops the queue with ADM_ERROR.
+
+import type { DeviceContext } from '../context.ts';
+import type { Msix } from '../irq/msix.ts';
+import type { Pipeline } from '../pipeline/pipeline.ts';
+import type { EventHandler } from '../time/scheduler.ts';
+import { NO_EVENT } from '../time/scheduler.ts';
+import * as K from '../parse/key-layout.ts';
+import type { AdminTables } from './tables.ts';
+import * as F from './format.ts';
+
+const LAST_REGISTER = F.ADM_ERROR;
+const HIGH = 0x1_0000_0000;
+
+export class AdminQueue implements EventHandler {
+  /** Commands executed, by status (Status numbers). */
+  readonly executed = new Float64Array(16);
+
+  private readonly ctx: DeviceContext;
+  private readonly tables: AdminTables;
+  private readonly pipeline: Pipeline;
+  private readonly msix: Msix;
+  private readonly functionIndex: number;
+  private readonly words = new Uint32Array(LAST_REGISTER / 4 + 1);
+  private readonly command = new Uint8Array(F.COMMAND_BYTES);
+  private readonly commandView = new DataView(this.command.buffer);
+  private event = NO_EVENT;
+  private phase = 1;
+
+  constructor(
+    ctx: DeviceContext,
+    tables: AdminTables,
+    pipeline: Pipeline,
+    msix: Msix,
+    functionIndex: number,
+  ) {
+    this.ctx = ctx;
+    this.tables = tables;
+    this.pipeline = pipeline;
+    this.msix = msix;
+    this.functionIndex = functionIndex;
+    this.reset();
+  }
+
+  /** Function reset: the queue is off, commands in flight are lost. Tables stay. */
+  reset(): void {
+    this.disable();
+    this.words.fill(0);
+    this.words[F.ADM_VERSION / 4] = F.ADMIN_VERSION;
+    this.words[F.ADM_CAP_FLOW_ENTRIES / 4] = this.pipeline.flows.capacity;
+    this.words[F.ADM_CAP_TCAM_ENTRIES / 4] = this.pipeline.tcam.entries;
+    this.words[F.ADM_CAP_TCAM_KEY_BITS / 4] = K.TCAM_KEY_BITS;
+    const { ports, queues, vectors, admin } = this.ctx.config;
+    this.words[F.ADM_CAP_PORTS / 4] =
+      ports | (this.functionIndex << 8) | (queues << 16) | (vectors << 24);
+    this.words[F.ADM_CAP_MAX_SLOTS / 4] = admin.maxSlots;
+  }
+
+  /** BAR2 read; offsets without a register read 0. */
+  read32(offset: number): number {
+    if ((offset & 3) !== 0 || offset < 0 || offset > LAST_REGISTER) return 0;
+    return this.words[offset >> 2] as number;
+  }
+
+  /** BAR2 write; read-only registers and offsets without one ignore it. */
+  write32(offset: number, value: number): void {
+    switch (offset) {
+      case F.ADM_BASE_LO:
+      case F.ADM_BASE_HI:
+      case F.ADM_SLOTS:
+      case F.ADM_COMPLETION_LO:
+      case F.ADM_COMPLETION_HI:
+      case F.ADM_VECTOR:
+        this.words[offset >> 2] = value;
+        return;
+      case F.ADM_ENABLE:
+        if ((value & 1) !== 0) this.enable();
+        else this.disable();
+        return;
+      case F.ADM_TAIL:
+        this.doorbell(value >>> 0);
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** The command that was fetched is done now. */
+  onEvent(): void {
+    this.event = NO_EVENT;
+    this.execute();
+    this.executed[this.tables.status] = (this.executed[this.tables.status] as number) + 1;
+    if (!this.complete()) return;
+    this.begin(this.ctx.scheduler.nowPs);
+  }
+
+  private get slots(): number {
+    return this.words[F.ADM_SLOTS / 4] as number;
+  }
+
+  private get head(): number {
+    return this.words[F.ADM_HEAD / 4] as number;
+  }
+
+  private address(register: number): number {
+    return (this.words[register / 4] as number) + (this.words[register / 4 + 1] as number) * HIGH;
+  }
+
+  private enable(): void {
+    if (this.words[F.ADM_ENABLE / 4] === 1) return;
+    this.words[F.ADM_ERROR / 4] = 0;
+    this.words[F.ADM_HEAD / 4] = 0;
+    this.words[F.ADM_TAIL / 4] = 0;
+    this.phase = 1;
+    const slots = this.slots;
+    const isPowerOfTwo = slots >= 2 && (slots & (slots - 1)) === 0;
+    const memory = this.ctx.memory;
+    if (
+      !isPowerOfTwo ||
+      slots > this.ctx.config.admin.maxSlots ||
+      !memory.resolve(this.address(F.ADM_BASE_LO), slots * F.COMMAND_BYTES) ||
+      !memory.resolve(this.address(F.ADM_COMPLETION_LO), slots * F.COMPLETION_BYTES)
+    ) {
+      this.fail(F.ADM_ERROR_BAD_SETUP);
+      return;
+    }
+    this.words[F.ADM_ENABLE / 4] = 1;
+  }
+
+  private disable(): void {
+    this.words[F.ADM_ENABLE / 4] = 0;
+    this.ctx.scheduler.cancel(this.event);
+    this.event = NO_EVENT;
+  }
+
+  private fail(error: number): void {
+    this.disable();
+    this.words[F.ADM_ERROR / 4] = error;
+  }
+
+  private doorbell(tail: number): void {
+    const arrivalPs = this.ctx.pcie.doorbell(this.ctx.scheduler.nowPs);
+    if (this.words[F.ADM_ENABLE / 4] === 0) return;
+    if (tail >= this.slots) {
+      this.fail(F.ADM_ERROR_BAD_TAIL);
+      return;
+    }
+    this.words[F.ADM_TAIL / 4] = tail;
+    if (this.event === NO_EVENT) this.begin(arrivalPs);
+  }
+
+  /** Fetches the next command, if any, and schedules its end. */
+  private begin(atPs: number): void {
+    if (this.head === this.words[F.ADM_TAIL / 4]) return;
+    const memory = this.ctx.memory;
+    const iova = this.address(F.ADM_BASE_LO) + this.head * F.COMMAND_BYTES;
+    if (!memory.resolve(iova, F.COMMAND_BYTES)) {
+      this.fail(F.ADM_ERROR_DMA_FAULT);
+      return;
+    }
+    this.command.set(memory.region.bytes.subarray(memory.offset, memory.offset + F.COMMAND_BYTES));
+    const fetchedPs = this.ctx.pcie.read(atPs, F.COMMAND_BYTES);
+    this.event = this.ctx.scheduler.schedule(fetchedPs + this.costPs(), this);
+  }
+
+  /** Firmware time of the fetched command, ps. Moves are charged for the insertion that made them, afterwards. */
+  private costPs(): number {
+    const { commandPs, insertPs, entryPs } = this.ctx.config.admin;
+    const flows = this.pipeline.flows;
+    switch (this.commandView.getUint16(F.CMD_OPCODE, true)) {
+      case F.Opcode.FLOW_ADD:
+      case F.Opcode.TCAM_ADD:
+        return commandPs + insertPs;
+      case F.Opcode.COUNTERS_READ:
+      case F.Opcode.AGE_QUERY: {
+        const count = this.commandView.getUint32(F.READ_COUNT, true);
+        return commandPs + entryPs * Math.min(count, flows.capacity);
+      }
+      case F.Opcode.RESET_TABLES:
+        return commandPs + entryPs * (flows.count + this.pipeline.tcam.count);
+      default:
+        return commandPs;
+    }
+  }
+
+  private execute(): void {
+    const tables = this.tables;
+    const command = this.commandView;
+    switch (command.getUint16(F.CMD_OPCODE, true)) {
+      case F.Opcode.NOP:
+        return tables.answer(F.Status.OK, F.Detail.NONE);
+      case F.Opcode.FLOW_ADD:
+        return tables.flowAdd(command, this.functionIndex);
+      case F.Opcode.FLOW_DEL:
+        return tables.flowDel(command);
+      case F.Opcode.COUNTERS_READ:
+        return tables.countersRead(command);
+      case F.Opcode.TCAM_ADD:
+        return tables.tcamAdd(command, this.functionIndex);
+      case F.Opcode.TCAM_DEL:
+        return tables.tcamDel(command);
+      case F.Opcode.AGE_QUERY:
+        return tables.ageQuery(command);
+      case F.Opcode.PORT_SET:
+        return tables.portSet(command);
+      case F.Opcode.RESET_TABLES:
+        return tables.resetTables(command, this.functionIndex);
+      default:
+        return tables.answer(F.Status.BAD_OPCODE, F.Detail.NONE);
+    }
+  }
+
+  /** Writes the completion, advances the head, raises the vector; false on a DMA fault. */
+  private complete(): boolean {
+    const slot = this.head;
+    const next = slot + 1 === this.slots ? 0 : slot + 1;
+    const memory = this.ctx.memory;
+    const iova = this.address(F.ADM_COMPLETION_LO) + slot * F.COMPLETION_BYTES;
+    if (!memory.resolve(iova, F.COMPLETION_BYTES)) {
+      this.fail(F.ADM_ERROR_DMA_FAULT);
+      return false;
+    }
+    const view = memory.region.view;
+    const at = memory.offset;
+    view.setUint32(at + F.CPL_COOKIE, this.commandView.getUint32(F.CMD_COOKIE, true), true);
+    view.setUint16(at + F.CPL_OPCODE, this.commandView.getUint16(F.CMD_OPCODE, true), true);
+    view.setUint16(at + F.CPL_STATUS, this.tables.status, true);
+    view.setUint32(at + F.CPL_RESULT, this.tables.result, true);
+    view.setUint32(at + F.CPL_DETAIL, this.tables.detail, true);
+    for (let i = F.CPL_DETAIL + 4; i < F.CPL_PHASE; i += 4) view.setUint32(at + i, 0, true);
+    view.setUint32(at + F.CPL_PHASE, this.phase | (next << 16), true);
+    const nowPs = this.ctx.scheduler.nowPs;
+    this.ctx.pcie.write(nowPs, F.COMPLETION_BYTES);
+    if (next === 0) this.phase ^= 1;
+    this.words[F.ADM_HEAD / 4] = next;
+    this.msix.raise(this.words[F.ADM_VECTOR / 4] as number, nowPs);
+    return true;
+  }
+}

@@ -1,0 +1,103 @@
+// Queue and RSS registers of a function: what a write does to its ring, what a read answers.
+// Registers of queues that the configuration does not have are kept and do nothing.
+
+import type { PciFunction } from './function.ts';
+import type { RxRing } from './dma/rx-ring.ts';
+import type { TxRing } from './dma/tx-ring.ts';
+import * as R from './regs.ts';
+
+const HIGH = 0x1_0000_0000;
+/** RDT, RDH, TDT and TDH have 16 bits. */
+const INDEX_MASK = 0xffff;
+const LENGTH_MASK = 0xfffff;
+
+/** Installs the hooks. */
+export function wireQueueRegisters(fn: PciFunction): void {
+  wireReceive(fn);
+  wireTransmit(fn);
+  wireRss(fn);
+}
+
+function wireReceive(fn: PciFunction): void {
+  const regs = fn.registers;
+  const nowPs = (): number => fn.ctx.scheduler.nowPs;
+  const onRing = (name: string, write: (ring: RxRing, value: number) => void): void =>
+    regs.onWrite(name, (q, value) => {
+      const ring = fn.rxRings[q];
+      if (ring !== undefined) write(ring, value);
+    });
+  const base = (q: number): number => regs.peek(R.RDBAL(q)) + regs.peek(R.RDBAH(q)) * HIGH;
+  onRing('RDBAL', (ring) => (ring.baseIova = base(ring.queueIndex)));
+  onRing('RDBAH', (ring) => (ring.baseIova = base(ring.queueIndex)));
+  onRing('RDLEN', (ring, value) => (ring.lenBytes = value & LENGTH_MASK));
+  onRing('RDH', (ring, value) => {
+    if (ring.isEnabled) ring.faults++;
+    else ring.head = value & INDEX_MASK;
+  });
+  onRing('RDT', (ring, value) => {
+    fn.ctx.pcie.doorbell(nowPs());
+    ring.setTail(value & INDEX_MASK);
+    fn.onDescriptors();
+  });
+  onRing('SRRCTL', (ring, value) => {
+    ring.bufferBytes = (value & R.SRRCTL_BSIZEPKT_MASK) * 1024;
+    ring.dropsWhenEmpty = (value & R.SRRCTL_DROP_EN) !== 0;
+  });
+  onRing('RXDCTL', (ring, value) => {
+    ring.stripsVlan = (value & R.RXDCTL_VME) !== 0;
+    if ((value & R.RXDCTL_ENABLE) !== 0) ring.enable();
+    else ring.disable(nowPs());
+    fn.onDescriptors();
+  });
+  regs.onRead('RDH', (q) => fn.rxRings[q]?.head ?? 0);
+  regs.onWrite('RQSMR', (i, value) => {
+    for (let b = 0; b < 4; b++) {
+      const ring = fn.rxRings[4 * i + b];
+      if (ring !== undefined) ring.counter = (value >>> (8 * b)) & 15;
+    }
+  });
+}
+
+function wireTransmit(fn: PciFunction): void {
+  const regs = fn.registers;
+  const nowPs = (): number => fn.ctx.scheduler.nowPs;
+  const onRing = (name: string, write: (ring: TxRing, value: number) => void): void =>
+    regs.onWrite(name, (q, value) => {
+      const ring = fn.txRings[q];
+      if (ring !== undefined) write(ring, value);
+    });
+  const base = (q: number): number => regs.peek(R.TDBAL(q)) + regs.peek(R.TDBAH(q)) * HIGH;
+  onRing('TDBAL', (ring) => (ring.baseIova = base(ring.queueIndex)));
+  onRing('TDBAH', (ring) => (ring.baseIova = base(ring.queueIndex)));
+  onRing('TDLEN', (ring, value) => (ring.lenBytes = value & LENGTH_MASK));
+  onRing('TDH', (ring, value) => {
+    if (ring.isEnabled) ring.faults++;
+    else ring.head = value & INDEX_MASK;
+  });
+  onRing('TDT', (ring, value) => ring.doorbell(value & INDEX_MASK, fn.ctx.pcie.doorbell(nowPs())));
+  onRing('TXDCTL', (ring, value) => {
+    if ((value & R.TXDCTL_ENABLE) !== 0) ring.enable(nowPs());
+    else ring.disable();
+  });
+  regs.onRead('TDH', (q) => fn.txRings[q]?.head ?? 0);
+  regs.onWrite('TQSM', (i, value) => {
+    for (let b = 0; b < 4; b++) {
+      const ring = fn.txRings[4 * i + b];
+      if (ring !== undefined) ring.counter = (value >>> (8 * b)) & 15;
+    }
+  });
+}
+
+function wireRss(fn: PciFunction): void {
+  const regs = fn.registers;
+  regs.onWrite('MRQC', (_i, value) => {
+    fn.rss.mrqc = value;
+  });
+  regs.onWrite('RETA', (i, value) => {
+    for (let b = 0; b < 4; b++) fn.rss.reta[4 * i + b] = (value >>> (8 * b)) & 255;
+  });
+  regs.onWrite('RSSRK', (i, value) => {
+    for (let b = 0; b < 4; b++) fn.rss.key[4 * i + b] = (value >>> (8 * b)) & 255;
+    fn.rss.keyChanged();
+  });
+}

@@ -1,0 +1,31 @@
+// Public surface of `flowtwin/hw`: the silicon. A driver needs `Nic`, `regs`, `descriptor` and `admin`.
+
+export { ModelError } from './base/assert.ts';
+export { Scheduler, NO_EVENT } from './time/scheduler.ts';
+export type { Clock, EventHandler, EventId } from './time/scheduler.ts';
+export { Timeline } from './time/timeline.ts';
+export * from './time/units.ts';
+export { HostMemory, MemoryRegion } from './dma/host-memory.ts';
+export { genericNic } from './models.ts';
+export type { AdminConfig, NicConfig, PcieConfig, PipelineConfig } from './models.ts';
+export { Nic } from './nic.ts';
+export type { NicHost } from './nic.ts';
+export { PciFunction } from './function.ts';
+export type { Bar } from './function.ts';
+export type { MsixSink } from './irq/msix.ts';
+export { EITR_STEP_PS } from './irq/msix.ts';
+export type { DeviceObserver, EgressFrame, TraceSink } from './observer.ts';
+export { DropReason, DROP_REASONS, MissReason, MISS_REASONS } from './pipeline/outcome.ts';
+export { reportNic } from './report.ts';
+export type { NicReport, PortReport, QueueReport } from './report.ts';
+export { TraceStep, TRACE_STEPS } from './trace.ts';
+export { REGISTERS } from './register-map.ts';
+export type { RegisterDef } from './register-map.ts';
+export { registerDocument } from './register-doc.ts';
+export { parseFrame } from './parse/parser.ts';
+export * as keyLayout from './parse/key-layout.ts';
+export * as regs from './regs.ts';
+export * as descriptor from './dma/descriptor.ts';
+export * as admin from './admin/format.ts';
+export * as headers from './wire/headers.ts';
+export * as checksum from './wire/checksum.ts';

@@ -1,0 +1,307 @@
+// The device: ports, pipeline, tables, PCI functions, composed. Its verbs: frame in, registers (through the functions),
+// sync, link, reset. `frameIn` is one packet's whole way through the silicon, computed at once on busy-until time lines:
+//
+//   line -> link, size, packet buffer -> packet memory -> parser -> MAC filter -> tables
+//        -> egress of a port, or RSS -> ring -> staged write-back (published by `sync`) -> interrupt
+//
+// Every frame ends in exactly one of: forwarded, dropped (one DropReason), delivered to a ring; until then it is staged
+// or waits for descriptors. `checkInvariants` adds that up.
+
+import { AdminTables } from './admin/tables.ts';
+import { Verdict } from './admin/format.ts';
+import { assert } from './base/assert.ts';
+import { DeviceContext } from './context.ts';
+import type { HostMemory } from './dma/host-memory.ts';
+import type { RxRing } from './dma/rx-ring.ts';
+import { PciFunction } from './function.ts';
+import type { MsixSink } from './irq/msix.ts';
+import { Egress } from './mac/egress.ts';
+import { FCS_BYTES, type Port } from './mac/port.ts';
+import { RxMeta, WaitingFrames } from './mac/waiting-frames.ts';
+import { classifyForHost } from './mac/rx-offload.ts';
+import type { NicConfig } from './models.ts';
+import type { DeviceObserver, TraceSink } from './observer.ts';
+import { DropReason } from './pipeline/outcome.ts';
+import { Pipeline } from './pipeline/pipeline.ts';
+import * as K from './parse/key-layout.ts';
+import * as R from './regs.ts';
+import { C, type PortStats, sumOf } from './stats.ts';
+import type { Scheduler } from './time/scheduler.ts';
+import { TraceStep } from './trace.ts';
+import { ETH_HEADER_BYTES, VLAN_TAG_BYTES } from './wire/headers.ts';
+
+/** What a device is connected to. */
+export interface NicHost {
+  scheduler: Scheduler;
+  memory: HostMemory;
+  msix: MsixSink;
+  observer: DeviceObserver;
+}
+
+export class Nic {
+  readonly config: NicConfig;
+  readonly functions: PciFunction[] = [];
+  readonly pipeline: Pipeline;
+  readonly tables: AdminTables;
+  readonly ctx: DeviceContext;
+
+  private readonly egress: Egress;
+  private readonly meta = new RxMeta();
+  private readonly waitingMeta = new RxMeta();
+
+  constructor(config: NicConfig, host: NicHost) {
+    this.config = config;
+    assert(config.ports >= 1 && config.ports <= 16, 'nic: 1 to 16 ports');
+    assert(config.queues >= 1 && config.queues <= 64, 'nic: 1 to 64 queues per port');
+    assert(config.vectors >= 1 && config.vectors <= 64, 'nic: 1 to 64 vectors');
+    this.ctx = new DeviceContext(config, host.scheduler, host.memory, host.observer);
+    this.pipeline = new Pipeline(config, this.ctx.packets.bytes);
+    this.egress = new Egress(this.ctx);
+    this.tables = new AdminTables(this.ctx, this.pipeline);
+    for (let i = 0; i < config.ports; i++) {
+      const { ctx, pipeline, egress, tables } = this;
+      this.functions.push(new PciFunction(ctx, pipeline, egress, tables, i, host.msix, this));
+    }
+  }
+
+  /** Receives the steps of every packet; null switches tracing off. */
+  get trace(): TraceSink | null {
+    return this.ctx.trace;
+  }
+
+  set trace(sink: TraceSink | null) {
+    this.ctx.trace = sink;
+  }
+
+  /**
+   * A frame arrives: `lenBytes` at bytes[at], without FCS, first bit on the wire at `startPs` (or when the line is free
+   * again). Run the scheduler to `startPs` first. `packetId` goes to the observer; −1: not tracked.
+   */
+  frameIn(
+    portIndex: number,
+    startPs: number,
+    bytes: Uint8Array,
+    at: number,
+    lenBytes: number,
+    packetId: number,
+  ): void {
+    const ctx = this.ctx;
+    const port = ctx.ports[portIndex] as Port;
+    const fn = this.functions[portIndex] as PciFunction;
+    const stats = ctx.stats[portIndex] as PortStats;
+    stats.framesIn++;
+    if (!port.isLinkUp) return ctx.dropRx(packetId, portIndex, DropReason.LINK_DOWN, startPs);
+    const arrivalPs = port.receive(startPs, lenBytes);
+    stats.add(C.RX_FRAMES, 1);
+    stats.add(C.RX_OCTETS, lenBytes + FCS_BYTES);
+    const refused = this.admit(fn, port, bytes, at, lenBytes, arrivalPs);
+    if (refused !== DropReason.NONE) return ctx.dropRx(packetId, portIndex, refused, arrivalPs);
+    ctx.trace?.step(
+      packetId,
+      arrivalPs,
+      TraceStep.FRAME_RECEIVED,
+      portIndex,
+      lenBytes,
+      port.rxLevelBytes,
+    );
+    const frameAt = ctx.packets.allocate();
+    ctx.packets.copyIn(frameAt, bytes, at, lenBytes);
+    const pipeline = this.pipeline;
+    pipeline.parse(ctx.packets.bytes, frameAt, lenBytes, portIndex);
+    if (!fn.filter.accepts(pipeline.key))
+      return ctx.dropRx(packetId, portIndex, DropReason.MAC_FILTER, arrivalPs);
+    this.countGood(stats, lenBytes);
+    const donePs = pipeline.process(portIndex, arrivalPs);
+    if (ctx.trace !== null) this.tracePipeline(ctx.trace, packetId, donePs);
+    if (pipeline.verdict === Verdict.TO_HOST)
+      return this.toHost(fn, port, packetId, frameAt, lenBytes, donePs);
+    let reason: DropReason = DropReason.RULE;
+    if (pipeline.verdict === Verdict.OUTPUT) {
+      const { at: outAt, lenBytes: outBytes } = pipeline.executor;
+      const handle = pipeline.flowHandle;
+      reason = this.egress.send(pipeline.outPort, donePs, packetId, -1, handle, outAt, outBytes);
+    }
+    port.holdUntil(donePs, lenBytes);
+    if (reason === DropReason.NONE) stats.forwarded++;
+    else ctx.dropRx(packetId, portIndex, reason, donePs);
+  }
+
+  /** Publishes the write-backs that are in host memory at `nowPs`. Call it before looking at descriptors. */
+  sync(nowPs: number): void {
+    const ctx = this.ctx;
+    if (nowPs < ctx.publishDuePs) return;
+    ctx.publishDuePs = Infinity;
+    let duePs = Infinity;
+    for (const fn of this.functions)
+      for (let q = 0; q < fn.rxRings.length; q++) {
+        const rx = fn.rxRings[q] as RxRing;
+        const tx = fn.txRings[q] as PciFunction['txRings'][0];
+        if (rx.staged.count > 0) {
+          rx.publish(nowPs);
+          if (rx.staged.nextPs < duePs) duePs = rx.staged.nextPs;
+        }
+        if (tx.staged.count > 0) {
+          tx.publish(nowPs);
+          if (tx.staged.nextPs < duePs) duePs = tx.staged.nextPs;
+        }
+      }
+    if (duePs < ctx.publishDuePs) ctx.publishDuePs = duePs;
+  }
+
+  /** Plugs or pulls a port's cable; the function gets a link status interrupt. */
+  setLink(portIndex: number, isUp: boolean): void {
+    const port = this.ctx.ports[portIndex] as Port;
+    if (port.isLinkUp === isUp) return;
+    port.isLinkUp = isUp;
+    (this.functions[portIndex] as PciFunction).msix.raiseOther(R.EICR_LSC);
+  }
+
+  /** Resets every function and empties the tables. Frames staged or waiting are dropped and counted. */
+  reset(): void {
+    for (const fn of this.functions) fn.reset();
+    this.tables.removeAll(-1);
+  }
+
+  /** Throws ModelError unless every frame is accounted for. */
+  checkInvariants(): void {
+    this.functions.forEach((fn, i) => {
+      const stats = this.ctx.stats[i] as PortStats;
+      let staged = 0;
+      for (const ring of fn.rxRings) staged += ring.stagedPackets;
+      const waiting = fn.waiting === null ? 0 : fn.waiting.count;
+      const out = stats.forwarded + sumOf(stats.rxDrops) + stats.delivered + staged + waiting;
+      assert(
+        out === stats.framesIn,
+        `port ${i}: ${stats.framesIn} frames in, ${out} accounted for (forwarded ${stats.forwarded}, ` +
+          `dropped ${sumOf(stats.rxDrops)}, delivered ${stats.delivered}, staged ${staged}, waiting ${waiting})`,
+      );
+      const sent = stats.txSent + sumOf(stats.txDrops);
+      assert(
+        sent === stats.txFetched,
+        `port ${i}: ${stats.txFetched} host frames fetched, ${sent} accounted for`,
+      );
+    });
+  }
+
+  /** Frames that wait at a port go on, now that descriptors appeared (called by the function). */
+  drainWaiting(functionIndex: number): void {
+    const fn = this.functions[functionIndex];
+    if (fn === undefined || fn.waiting === null) return;
+    const waiting = fn.waiting;
+    const meta = this.waitingMeta;
+    const port = this.ctx.ports[functionIndex] as Port;
+    const nowPs = this.ctx.scheduler.nowPs;
+    while (waiting.peek(meta)) {
+      const ring = fn.rxRings[meta.queueIndex] as RxRing;
+      const { at, lenBytes } = waiting;
+      const reason = ring.deliver(meta, waiting.bytes, waiting.view, at, lenBytes, nowPs);
+      if (reason === DropReason.NO_DESCRIPTOR && !ring.dropsWhenEmpty) return;
+      waiting.pop();
+      port.waitingBytes -= lenBytes;
+      this.settle(fn, port, ring, reason, meta.packetId, lenBytes, nowPs);
+    }
+  }
+
+  /** Checks before the packet buffer: NONE when the frame may enter. */
+  private admit(
+    fn: PciFunction,
+    port: Port,
+    bytes: Uint8Array,
+    at: number,
+    lenBytes: number,
+    arrivalPs: number,
+  ): DropReason {
+    if (!fn.isRxEnabled) return DropReason.RX_DISABLED;
+    if (lenBytes < ETH_HEADER_BYTES) return DropReason.UNDERSIZE;
+    const isTagged = bytes[at + 12] === 0x81 && bytes[at + 13] === 0;
+    const maxBytes = fn.maxFrameBytes + (isTagged ? VLAN_TAG_BYTES : 0);
+    if (lenBytes > maxBytes || lenBytes > this.config.maxFrameBytes) return DropReason.OVERSIZE;
+    return port.hasRoom(arrivalPs, lenBytes) ? DropReason.NONE : DropReason.RX_BUFFER_FULL;
+  }
+
+  private countGood(stats: PortStats, lenBytes: number): void {
+    stats.add(C.RX_GOOD, 1);
+    stats.add(C.RX_GOOD_OCTETS, lenBytes + FCS_BYTES);
+    stats.countSize(lenBytes);
+    const flags = this.pipeline.key[K.K_FLAGS] as number;
+    if ((flags & K.PARSE_MULTICAST) === 0) return;
+    stats.add((flags & K.PARSE_BROADCAST) !== 0 ? C.RX_BROADCAST : C.RX_MULTICAST, 1);
+  }
+
+  /** Queue, checksum verdicts, ring. */
+  private toHost(
+    fn: PciFunction,
+    port: Port,
+    packetId: number,
+    frameAt: number,
+    lenBytes: number,
+    donePs: number,
+  ): void {
+    const { pipeline, meta } = this;
+    const { packets, trace } = this.ctx;
+    const stats = this.ctx.stats[fn.index] as PortStats;
+    stats.misses[pipeline.missReason] = (stats.misses[pipeline.missReason] as number) + 1;
+    const rssQueue = fn.rss.classify(pipeline.key);
+    let queue = pipeline.queueIndex >= 0 ? pipeline.queueIndex : rssQueue;
+    if (queue >= fn.rxRings.length) queue = 0;
+    meta.queueIndex = queue;
+    meta.packetId = packetId;
+    meta.missReason = pipeline.missReason;
+    classifyForHost(meta, pipeline, fn.rss, packets.bytes, frameAt, this.config.rxChecksum);
+    trace?.step(packetId, donePs, TraceStep.QUEUE_CHOSEN, queue, fn.rss.hash >>> 0, fn.rss.type);
+    const ring = fn.rxRings[queue] as RxRing;
+    let reason: DropReason = DropReason.NO_DESCRIPTOR;
+    if (fn.waiting === null || fn.waiting.count === 0)
+      reason = ring.deliver(meta, packets.bytes, packets.view, frameAt, lenBytes, donePs);
+    if (reason === DropReason.NO_DESCRIPTOR && ring.isEnabled && !ring.dropsWhenEmpty) {
+      if (this.wait(fn, port, frameAt, lenBytes)) {
+        trace?.step(packetId, donePs, TraceStep.RX_WAITING, queue, port.waitingBytes, 0);
+        return;
+      }
+      reason = DropReason.RX_BUFFER_FULL;
+    }
+    this.settle(fn, port, ring, reason, packetId, lenBytes, donePs);
+  }
+
+  private wait(fn: PciFunction, port: Port, frameAt: number, lenBytes: number): boolean {
+    if (fn.waiting === null)
+      fn.waiting = new WaitingFrames(this.config.rxPacketBufferBytes, this.config.maxFrameBytes);
+    if (!fn.waiting.push(this.meta, this.ctx.packets.bytes, frameAt, lenBytes)) return false;
+    port.waitingBytes += lenBytes;
+    return true;
+  }
+
+  /** After an attempt to deliver: interrupt and buffer release, or the drop. */
+  private settle(
+    fn: PciFunction,
+    port: Port,
+    ring: RxRing,
+    reason: DropReason,
+    packetId: number,
+    lenBytes: number,
+    atPs: number,
+  ): void {
+    if (reason === DropReason.NONE) {
+      port.holdUntil(ring.finishPs, lenBytes);
+      fn.rxStaged(ring.queueIndex, ring.finishPs);
+      return;
+    }
+    port.holdUntil(atPs, lenBytes);
+    ring.drops++;
+    const stats = this.ctx.stats[fn.index] as PortStats;
+    if (reason === DropReason.NO_DESCRIPTOR) stats.add(C.QUEUE_RX_DROPS + ring.counter, 1);
+    this.ctx.dropRx(packetId, fn.index, reason, atPs);
+  }
+
+  private tracePipeline(trace: TraceSink, packetId: number, donePs: number): void {
+    const p = this.pipeline;
+    const key = p.key;
+    const headers = key[K.K_HEADERS] as number;
+    const family = key[K.K_FAMILY] as number;
+    trace.step(packetId, donePs, TraceStep.PARSED, key[K.K_FLAGS] as number, family, headers);
+    if (p.tcam.count > 0)
+      trace.step(packetId, donePs, TraceStep.TCAM_LOOKUP, p.tcamPosition, p.verdict, 0);
+    trace.step(packetId, donePs, TraceStep.FLOW_LOOKUP, p.flowHandle, p.missReason, 0);
+    trace.step(packetId, donePs, TraceStep.ACTION, p.verdict, p.outPort, p.actionFlags);
+  }
+}
