@@ -110,6 +110,7 @@ export class HostCore implements EventHandler {
     const callerCore = host.current;
     if (this.freePs > callerPs) host.scheduler.nowPs = this.freePs;
     host.current = this;
+    if (host.syncDevices !== null) host.syncDevices(host.scheduler.nowPs);
     task();
     host.flushTransmit();
     host.current = callerCore;

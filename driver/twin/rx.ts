@@ -215,6 +215,7 @@ export class RxRing {
   }
 
   private refill(): void {
+    if (this.closed) return; // the stack closed the device while this ring was harvested
     const { kernel, view } = this;
     let slot = this.nextToUse;
     let count = 0;
