@@ -4,7 +4,6 @@ export default defineConfig({
   test: {
     pool: 'threads',
     include: ['test/**/*.test.ts'],
-    exclude: ['test/gate/**'],
     testTimeout: 60_000,
     reporters: ['default', './test/support/closing-line.ts'],
   },

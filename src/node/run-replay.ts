@@ -10,7 +10,8 @@ import type { SplitPolicy } from '../scenario/split.ts';
 import type { RunReport } from '../report/run-report.ts';
 import { TraceCollector } from '../report/trace.ts';
 import type { TraceRecord } from '../report/trace.ts';
-import { formatFlowKey, newFlowKey, readFlowKey } from '../stack/openvswitch/flow-key.ts';
+import { extractFlowKey, FlowKey } from '../stack/openvswitch/flow-key.ts';
+import { formatFlowKey } from '../stack/openvswitch/flow-key-text.ts';
 import { EgressFiles } from './egress-files.ts';
 import type { OutputFormat } from './egress-files.ts';
 import { InputError } from './errors.ts';
@@ -88,7 +89,7 @@ function makeRun(
   files: EgressFiles | null,
 ): ReplayRun {
   const { scenario } = loaded;
-  const key = newFlowKey();
+  const key = new FlowKey();
   const run: { now: ReplayRun | null } = { now: null };
   const onEgress = (frame: EgressFrame): void => {
     files?.writeEgress(frame, run.now?.testbed.ledger.pathName(frame.packetId) ?? 'host');
@@ -104,7 +105,7 @@ function makeRun(
         ? {}
         : {
             onArrival: (id, feed, startPs, packetNumber) => {
-              readFlowKey(feed.bytes, feed.at, feed.lenBytes, feed.portIndex + 1, key);
+              extractFlowKey(key, feed.bytes, feed.at, feed.lenBytes, feed.portIndex + 1);
               const port = scenario.ports[feed.portIndex].name;
               const text = formatFlowKey(key);
               collector.begin(id, packetNumber, port, startPs, feed.lenBytes, text);

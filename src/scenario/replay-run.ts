@@ -39,6 +39,7 @@ export class ReplayRun {
   readonly feed: Feed;
   readonly digest = new Digest();
   readonly scenario: Scenario;
+  readonly seed: number;
   /** Output of the `run:` commands, in order. */
   readonly commandOutput: { command: string; result: CommandResult }[] = [];
   /** Lines about the input (a capture that ended early), for the report. */
@@ -59,6 +60,7 @@ export class ReplayRun {
   constructor(scenario: Scenario, options: ReplayOptions) {
     this.scenario = scenario;
     this.options = options;
+    this.seed = options.seed;
     this.testbed = Testbed.ofScenario(scenario);
     this.pacer = new Pacer(
       options.pace,
@@ -71,7 +73,7 @@ export class ReplayRun {
       portCount: scenario.ports.length,
       learn: scenario.traffic.learn,
       portMacs: this.testbed.devices.map((dev) => dev.mac),
-      onAddress: (family, address, side, mac) => this.testbed.learn(family, address, side, mac),
+      onAddress: (_family, address, side, mac) => this.testbed.learn(address, side, mac),
     });
     this.testbed.onFrame = (frame) => this.egress(frame);
     this.blocks = scenario.run

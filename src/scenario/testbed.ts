@@ -31,7 +31,7 @@ import type { Scenario } from './schema.ts';
 export interface PortOptions {
   /** Interface name; default p0, p1, ... */
   name?: string;
-  /** "02:00:5e:00:00:01"; default 02:00:5e:00:00:NN. */
+  /** "02:00:5e:00:00:01"; default: the device's own address. */
   mac?: string;
   /** L3 MTU, bytes; default 1500. */
   mtuBytes?: number;
@@ -192,16 +192,24 @@ export class Testbed {
   }
 
   /** A unicast address of a capture is on this side: host route and permanent neighbour, as if there from the start. */
-  learn(family: 4 | 6, address: Uint8Array, side: number, mac: Uint8Array): void {
+  learn(address: Uint8Array, side: number, mac: Uint8Array): void {
     const dev = this.devices[side];
     this.stack.fib.addHostRouteQuiet(address, dev);
-    this.stack.neigh.replace(family === 4 ? 2 : 10, dev, address, mac);
+    this.stack.neigh.replace(dev, address, mac);
   }
 
   /** Sets a port's MTU. */
   setMtu(portIndex: number, mtuBytes: number): void {
     const error = this.kernel.dev_set_mtu(this.devices[portIndex], mtuBytes);
     if (error !== 0) throw new ModelError(`port ${portIndex}: MTU ${mtuBytes} refused: ${error}`);
+  }
+
+  /** Packets that each named counter of the rule set has counted. */
+  namedCounters(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const table of this.netFilter?.nft.ruleset.tables ?? [])
+      for (const counter of table.counters) counts.set(counter.name, counter.values[0]);
+    return counts;
   }
 
   /** Switches the trace of every packet on. */
@@ -227,11 +235,11 @@ export class Testbed {
       bar0: this.nic.functions[index].bar0,
       bar2: this.nic.functions[index].bar2,
     };
-    this.nic.functions[index].setPermanentAddress(macBytes(port.mac ?? defaultMac(index)));
     const probe = options.driver ?? this.probeReference(options);
     const dev = probe(this.kernel, pdev, name);
     if (dev === null) throw new ModelError(`port ${index}: the driver refused the device`);
     this.devices.push(dev);
+    if (port.mac !== undefined) this.kernel.dev_set_mac_address(dev, macBytes(port.mac));
     if (options.stack === false) return;
     if (port.mtuBytes !== undefined && port.mtuBytes !== DEFAULT_MTU_BYTES)
       this.setMtu(index, port.mtuBytes);
@@ -263,10 +271,6 @@ export class Testbed {
       },
     };
   }
-}
-
-function defaultMac(index: number): string {
-  return `02:00:5e:00:00:${(index + 1).toString(16).padStart(2, '0')}`;
 }
 
 function macBytes(text: string): Uint8Array {

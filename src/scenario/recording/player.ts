@@ -73,9 +73,8 @@ class Player {
     const wires = Object.values(recording.wires);
     this.testbed = new Testbed({
       // A veth has no MAC filter and does not pad: neither may the ports of this machine.
-      device: { padTx: false },
+      device: { txPadReset: false },
       ports: wires.map((wire) => ({ name: wire.device, mac: wire.mac, promisc: true })),
-      ledger: { trackFates: true },
     });
     wires.forEach((wire, index) => this.testbed.setMtu(index, wire.mtu));
     this.watch = new MatchWatch(this.testbed.stack.hooks);
@@ -92,7 +91,7 @@ class Player {
   play(): RecordingReport {
     this.testbed.advanceTo((SETUP_LEAD_S - this.phaseS) * PS_PER_S);
     for (const command of this.recording.setup) this.setUp(command);
-    this.ownAddresses = this.testbed.ownAddressesHex();
+    this.ownAddresses = this.addressesHex();
     const steps = this.recording.steps;
     this.readCounters();
     for (const step of steps) {
@@ -223,6 +222,18 @@ class Player {
   private conntrack(): string[] {
     const text = this.testbed.runWords(['conntrack', '-L', '-o', 'extended,id']).stdout;
     return text.split('\n').filter((line) => line !== '');
+  }
+
+  /** Addresses of the machine's devices, hex. */
+  private addressesHex(): Set<string> {
+    const { stack, devices } = this.testbed;
+    return new Set(
+      devices.flatMap((dev) =>
+        [2, 10].flatMap((family) =>
+          stack.addresses.of(dev, family).map((one) => toHex(one.address)),
+        ),
+      ),
+    );
   }
 
   private readCounters(): void {

@@ -1,0 +1,133 @@
+// Gathers the run report from the machine's counters at the end of a run.
+
+import { C } from '../../hw/stats.ts';
+import type { PortStats } from '../../hw/stats.ts';
+import { DROP_REASONS, MISS_REASONS } from '../../hw/pipeline/outcome.ts';
+import type { PacketLedger } from './ledger.ts';
+import { summarise } from './latency-summary.ts';
+import { RUN_REPORT_SCHEMA } from './run-report.ts';
+import type { Count, OffloadReport, PortReport, QueueReport, RunReport } from './run-report.ts';
+import { STACK_DROPS } from '../stack/outcome.ts';
+import type { Assumptions } from '../scenario/feed.ts';
+import type { ReplayRun } from '../scenario/replay-run.ts';
+import type { Testbed } from '../scenario/testbed.ts';
+
+/** Fills the report; mixes the final counts into the run's digest. */
+export function buildReport(run: ReplayRun): RunReport {
+  const { testbed, scenario } = run;
+  const { ledger, nic } = testbed;
+  const firstArrivalPs = Math.max(run.firstArrivalPs, 0);
+  const spanPs = Math.max(testbed.nowPs - firstArrivalPs, 1);
+  const fate = (index: number): Count => ({
+    packets: ledger.fatePackets[index],
+    bytes: ledger.fateBytes[index],
+  });
+  const [hardware, fastPath, classicPath] = ledger.latency.map(summarise);
+  for (const packets of ledger.fatePackets) run.digest.number(packets);
+  return {
+    schema: RUN_REPORT_SCHEMA,
+    scenario: scenario.name,
+    device: nic.config.name,
+    seed: run.seed,
+    firstArrivalPs,
+    lastArrivalPs: run.lastArrivalPs,
+    endPs: testbed.nowPs,
+    ports: portReports(testbed),
+    in: { packets: ledger.inPackets, bytes: ledger.inBytes },
+    fates: {
+      hardware: fate(0),
+      fastPath: fate(1),
+      classicPath: fate(2),
+      local: fate(3),
+      dropped: fate(4),
+      inFlight: ledger.pending,
+    },
+    toHost: named(ledger.missPackets, MISS_REASONS),
+    localBy: Object.fromEntries([...ledger.localEnds].sort()),
+    droppedBy: dropped(ledger),
+    extraFrames: ledger.extraFrames,
+    hostFrames: ledger.hostFrames,
+    offload: offloadReport(testbed),
+    queues: queueReports(testbed),
+    latency: { hardware, fastPath, classicPath },
+    utilisation: {
+      pcieToHost: nic.ctx.pcie.up.busyPs / spanPs,
+      pcieToDevice: nic.ctx.pcie.down.busyPs / spanPs,
+      cores: testbed.kernel.cores.map((core) => core.busyPs / spanPs),
+    },
+    assumptions: assumptionCounts(run.feed.assumptions, run.backwardsCount),
+    inputFaults: [...run.inputFaults],
+    digest: run.digest.hex(),
+  };
+}
+
+function named(
+  counts: Float64Array,
+  names: readonly { name: string }[],
+  into: Record<string, number> = {},
+): Record<string, number> {
+  counts.forEach((count, index) => {
+    if (count > 0) into[names[index].name] = count;
+  });
+  return into;
+}
+
+function dropped(ledger: PacketLedger): Record<string, number> {
+  return named(ledger.stackDrops, STACK_DROPS, named(ledger.deviceDrops, DROP_REASONS));
+}
+
+function assumptionCounts(
+  assumptions: Assumptions,
+  backwardsCount: number,
+): Record<string, number> {
+  const counts: [string, number][] = [
+    ['frames addressed to the router', assumptions.addressedToRouter],
+    ['addresses learned on the first port', assumptions.addresses[0]],
+    ['addresses learned on the second port', assumptions.addresses[1]],
+    ['VLAN tags removed', assumptions.vlanTagsRemoved],
+    ['cut packets filled with zeros', assumptions.snappedFilled],
+    ['checksums completed', assumptions.checksumsCompleted],
+    ['Ethernet headers made', assumptions.ethernetHeadersMade],
+    ['placed by the capture itself', assumptions.placedByCapture],
+    ['times that ran backwards', backwardsCount],
+  ];
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
+function portReports(testbed: Testbed): PortReport[] {
+  return testbed.devices.map((dev, index) => {
+    const stats = testbed.nic.ctx.stats[index];
+    const drops = named(stats.rxDrops, DROP_REASONS);
+    return {
+      name: dev.name,
+      rx: { packets: stats.framesIn, bytes: withoutFcs(stats, C.RX_FRAMES, C.RX_OCTETS) },
+      tx: { packets: stats.total[C.TX_FRAMES], bytes: withoutFcs(stats, C.TX_FRAMES, C.TX_OCTETS) },
+      drops: named(stats.txDrops, DROP_REASONS, drops),
+    };
+  });
+}
+
+function queueReports(testbed: Testbed): QueueReport[] {
+  return testbed.devices.flatMap((dev, index) => {
+    const pci = testbed.nic.functions[index];
+    return pci.rxRings.map((rx, queue) => {
+      const tx = pci.txRings[queue];
+      const vector = pci.rxVector[queue];
+      return {
+        port: dev.name,
+        queue,
+        rxPackets: rx.packets,
+        rxBytes: rx.bytes,
+        rxDrops: rx.drops,
+        txPackets: tx.packets,
+        txBytes: tx.bytes,
+        interrupts: vector >= 0 ? pci.msix.fired[vector] : 0,
+      };
+    });
+  });
+}
+
+/** Octet counters hold the FCS, reports do not. */
+function withoutFcs(stats: PortStats, frames: number, octets: number): number {
+  return stats.total[octets] - 4 * stats.total[frames];
+}

@@ -1,0 +1,13 @@
+// The table of commands: one line a tool. What is not in it is "command not found".
+
+import { conntrack } from './conntrack.ts';
+import { ethtool } from './ethtool.ts';
+import { ip } from './ip.ts';
+import { nft } from './nft.ts';
+import { sysctl } from './sysctl.ts';
+import type { ShellCommand } from './command.ts';
+
+/** By name, in the order of `help`. */
+export const COMMANDS: ReadonlyMap<string, ShellCommand> = new Map(
+  [ip, nft, conntrack, ethtool, sysctl].map((command) => [command.name, command]),
+);
