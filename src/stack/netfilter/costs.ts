@@ -34,5 +34,3 @@ export const FLOWTABLE_REWRITE_PS = 10_000;
 export const FLOWTABLE_NAT_PS = 12_000;
 /** Allocating and inserting a flow: entry from the slab, two insertions, a route look-up (assumed 70 ns). */
 export const FLOWTABLE_ADD_PS = SLAB_PS + 2 * L3_HIT_PS + 70_000;
-/** Wake-up of a work-queue thread before an item runs (assumed; a hop to another core alone is 24 ns, a wake-up µs). */
-export const WORKQUEUE_WAKE_PS = 5_000_000;

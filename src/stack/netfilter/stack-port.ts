@@ -16,6 +16,12 @@ export interface DefragPort {
   ipv6(skb: SkBuff): SkBuff | null;
 }
 
+export interface IcmpPort {
+  /** Answers a packet with an ICMP error; the packet stays the caller's. */
+  sendError4(skb: SkBuff, type: number, code: number, info: number): void;
+  sendError6(skb: SkBuff, type: number, code: number, info: number): void;
+}
+
 export interface FibPort {
   genId: number;
   lookup4(dst: number, oif?: number): Route | null;
@@ -50,10 +56,27 @@ export interface StackPort {
   trace: TraceSink | null;
   /** Set by attachNetfilter. */
   netfilter: object | null;
-  readonly kernel: {
-    charge(costPs: number): void;
-    devices(): readonly NetDevice[];
-  };
+  readonly kernel: KernelPart;
+  readonly links: LinksPort;
   readonly defrag: DefragPort;
+  readonly icmp: IcmpPort;
   drop(skb: SkBuff, reason: StackDrop): void;
+  /** Runs `run` as a timer of the host at `atPs`. */
+  timer(atPs: number, run: () => void): number;
+}
+
+export interface KernelPart {
+  charge(costPs: number): void;
+  alloc_workqueue(name: string, maxActive?: number): WorkQueuePort;
+}
+
+/** A work queue: items run in process context and finish when they call `done`. */
+export interface WorkQueuePort {
+  queue(item: (done: () => void) => void, delayPs?: number): void;
+}
+
+export interface LinksPort {
+  byName(name: string): NetDevice | null;
+  /** What a VLAN device stands on, null for other devices. */
+  vlan(dev: NetDevice): { readonly lower: NetDevice; readonly vlanId: number } | null;
 }

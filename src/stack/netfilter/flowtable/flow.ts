@@ -1,0 +1,72 @@
+// One offloaded connection (struct flow_offload, spec B.2): both directions, state bits, and what hardware was told.
+
+import type { FlowOffload } from '../../../../driver/flow-offload.ts';
+import type { NetDevice } from '../../../../driver/netdev.ts';
+import type { Route } from '../../ip/fib.ts';
+import type { Connection } from '../conntrack/table.ts';
+
+export const NF_FLOW_SNAT = 1 << 0;
+export const NF_FLOW_DNAT = 1 << 1;
+/** No more hits; waits for removal. */
+export const NF_FLOW_TEARDOWN = 1 << 2;
+/** A work item for hardware is queued or running: at most one per flow. */
+export const NF_FLOW_PENDING = 1 << 3;
+/** Candidate for hardware (not: in hardware). */
+export const NF_FLOW_HW = 1 << 4;
+/** The deletion from hardware is queued. */
+export const NF_FLOW_HW_DYING = 1 << 5;
+/** The deletion is done: the entry may be freed. */
+export const NF_FLOW_HW_DEAD = 1 << 6;
+
+/** What one direction needs to be forwarded. */
+export interface FlowSide {
+  /** Device that its packets arrive on (the real one under a VLAN device), and their VLAN id, −1 for untagged. */
+  inDev: NetDevice;
+  vlanId: number;
+  /** Its way out; route.dev is the device that the stack sends through. */
+  route: Route;
+  outDev: NetDevice;
+  /** Longest packet that goes this way, bytes. */
+  mtuBytes: number;
+}
+
+/** Why a flow ended. */
+export type TeardownCause = 'fin-rst' | 'idle' | 'ct-gone' | 'route' | 'device-down' | 'flush';
+
+export class Flow {
+  readonly id: number;
+  readonly conn: Connection;
+  /** Row of the connection (held until the flow is freed). */
+  readonly ctId: number;
+  readonly protocol: number;
+  flags: number;
+  /** Idle time after which it ends, ps; read from sysctl when it was made. */
+  idlePs: number;
+  /** End of life unless refreshed, ps. */
+  timeoutPs: number;
+  readonly sides: readonly [FlowSide, FlowSide];
+  /** What the driver was given; null before the first request. */
+  offload: FlowOffload | null = null;
+  /** Whether the driver is believed to have it. */
+  inHardware = false;
+  cause: TeardownCause = 'idle';
+
+  constructor(
+    id: number,
+    conn: Connection,
+    protocol: number,
+    flags: number,
+    idlePs: number,
+    timeoutPs: number,
+    sides: readonly [FlowSide, FlowSide],
+  ) {
+    this.id = id;
+    this.conn = conn;
+    this.ctId = conn.id;
+    this.protocol = protocol;
+    this.flags = flags;
+    this.idlePs = idlePs;
+    this.timeoutPs = timeoutPs;
+    this.sides = sides;
+  }
+}

@@ -1,0 +1,265 @@
+// From rules to the program that runs them (program.ts): each chain becomes a run of instructions; jumps are patched when all
+// addresses are known.
+
+import type { FlowTable } from '../flowtable/flowtable.ts';
+import { loadInt32 } from '../../ip/address.ts';
+import type { MatchStatement, Rhs, Statement } from './ast.ts';
+import { META_OIFNAME, SOURCE_CT, SOURCE_META, SOURCE_NETWORK } from './fields.ts';
+import * as op from './program.ts';
+import { NameSet, Program } from './program.ts';
+import type { Chain, Ruleset, Table } from './ruleset.ts';
+import type { Scalar } from './types.ts';
+
+/** The program, and the address of every base chain. */
+export interface Compiled {
+  program: Program;
+  entries: Map<Chain, number>;
+}
+
+interface Patch {
+  at: number;
+  chain: Chain;
+}
+
+class Compiler {
+  readonly program = new Program();
+  readonly entries = new Map<Chain, number>();
+  private readonly words: number[] = [];
+  private readonly patches: Patch[] = [];
+  private readonly runtime: (table: Table, name: string) => FlowTable;
+
+  constructor(runtime: (table: Table, name: string) => FlowTable) {
+    this.runtime = runtime;
+  }
+
+  chain(table: Table, chain: Chain): void {
+    this.entries.set(chain, this.words.length);
+    for (const rule of chain.rules) {
+      const start = this.words.length;
+      this.program.places.set(start, `${table.family} ${table.name} ${chain.name}`);
+      this.emit(op.OP_RULE, 0, rule.handle);
+      for (const statement of rule.statements) this.statement(table, statement);
+      this.words[start + 1] = this.words.length;
+    }
+    this.emit(op.OP_END);
+  }
+
+  finish(): Program {
+    for (const { at, chain } of this.patches) this.words[at] = this.entries.get(chain) ?? 0;
+    this.program.code = Int32Array.from(this.words);
+    return this.program;
+  }
+
+  private emit(...words: number[]): void {
+    this.words.push(...words);
+  }
+
+  private statement(table: Table, s: Statement): void {
+    switch (s.kind) {
+      case 'match':
+        this.match(s);
+        return;
+      case 'counter':
+        this.emit(op.OP_COUNT, this.program.counters.push(s.values) - 1);
+        return;
+      case 'counter-name': {
+        const counter = table.counter(s.name);
+        if (counter === undefined) return;
+        this.emit(op.OP_COUNT, this.program.counters.push(counter.values) - 1);
+        return;
+      }
+      case 'accept':
+        this.emit(op.OP_VERDICT, 1);
+        return;
+      case 'drop':
+        this.emit(op.OP_VERDICT, 0);
+        return;
+      case 'return':
+        this.emit(op.OP_RETURN);
+        return;
+      case 'jump': {
+        const target = table.chain(s.chain);
+        if (target === undefined) return;
+        this.patches.push({ at: this.words.length + 1, chain: target });
+        this.emit(s.goto ? op.OP_GOTO : op.OP_JUMP, 0);
+        return;
+      }
+      case 'flow': {
+        const index = this.program.flowtables.push(this.runtime(table, s.flowtable)) - 1;
+        this.emit(op.OP_FLOW, index);
+        return;
+      }
+      case 'set-mark': {
+        const source = s.from === null ? 0 : s.from === 'meta' ? 1 : 2;
+        this.emit(
+          op.OP_SETMARK,
+          s.target === 'ct' ? 1 : 0,
+          source,
+          s.from === null ? s.value | 0 : s.mask | 0,
+        );
+        return;
+      }
+      case 'notrack':
+        this.emit(op.OP_NOTRACK);
+        return;
+      case 'reject':
+        this.emit(op.OP_REJECT, ...rejectCodes(s.type, s.code));
+        return;
+      default: // log, comment: nothing to run
+    }
+  }
+
+  private match(s: MatchStatement): void {
+    const { left } = s;
+    if (left.family !== 0) this.emit(op.OP_FAMILY, left.family);
+    if (left.l4proto !== 0) this.emit(op.OP_L4PROTO, left.l4proto);
+    const negated = s.op === '!=' ? 1 : 0;
+    if (left.type === 'ifname') {
+      const names = elementsOf(s.right).map((e) => String(e.kind === 'value' ? e.value : ''));
+      const index = this.program.nameSets.push(new NameSet(names)) - 1;
+      this.emit(op.OP_IFNAME, left.key === META_OIFNAME ? 1 : 0, index, negated);
+      return;
+    }
+    if (left.type === 'ipv6_addr') {
+      const index = this.program.addressSets.push(addressSet(s.right)) - 1;
+      this.emit(op.OP_ADDRESS6, left.key, index, negated);
+      return;
+    }
+    this.load(s);
+    if (s.mask >= 0) this.emit(op.OP_AND, s.mask | 0);
+    if (s.right.kind === 'set') {
+      const index = this.program.numberSets.push(numberSet(s.right)) - 1;
+      this.emit(op.OP_SET, index, negated);
+      return;
+    }
+    this.emit(op.OP_TEST, ...testOf(s));
+  }
+
+  private load(s: MatchStatement): void {
+    const { left } = s;
+    if (left.source === SOURCE_META) this.emit(op.OP_META, left.key);
+    else if (left.source === SOURCE_CT) this.emit(op.OP_CT, left.key);
+    else {
+      const bytes = Math.ceil((left.widthBits + left.shift) / 8);
+      const mask = left.widthBits === 32 ? -1 : 2 ** left.widthBits - 1;
+      const opcode = left.source === SOURCE_NETWORK ? op.OP_NETWORK : op.OP_TRANSPORT;
+      this.emit(opcode, left.key, bytes, left.shift, mask);
+    }
+  }
+}
+
+function elementsOf(rhs: Rhs): Rhs[] {
+  return rhs.kind === 'set' ? rhs.elements : [rhs];
+}
+
+/** Bounds of a right side as unsigned numbers. */
+function bounds(rhs: Rhs): [from: number, to: number] {
+  if (rhs.kind === 'value') return [rhs.value as number, rhs.value as number];
+  if (rhs.kind === 'range') return [rhs.from as number, rhs.to as number];
+  if (rhs.kind === 'prefix') {
+    const from = rhs.value as number;
+    return [from, from + 2 ** (32 - rhs.lenBits) - 1];
+  }
+  return [0, 0];
+}
+
+function testOf(s: MatchStatement): [test: number, from: number, to: number] {
+  const [from, to] = bounds(s.right);
+  switch (s.op) {
+    case 'any':
+      return [op.TEST_ANY, from | 0, 0];
+    case 'none':
+      return [op.TEST_NONE, from | 0, 0];
+    case '<':
+      return from === 0 ? [op.TEST_NOT_RANGE, 0, -1] : [op.TEST_RANGE, 0, (from - 1) | 0];
+    case '<=':
+      return [op.TEST_RANGE, 0, to | 0];
+    case '>':
+      return to === 0xffff_ffff ? [op.TEST_NOT_RANGE, 0, -1] : [op.TEST_RANGE, (to + 1) | 0, -1];
+    case '>=':
+      return [op.TEST_RANGE, from | 0, -1];
+    case '!=':
+      return from === to ? [op.TEST_NE, from | 0, 0] : [op.TEST_NOT_RANGE, from | 0, to | 0];
+    default:
+      return from === to ? [op.TEST_EQ, from | 0, 0] : [op.TEST_RANGE, from | 0, to | 0];
+  }
+}
+
+function numberSet(rhs: Rhs): Float64Array {
+  const pairs = elementsOf(rhs).map(bounds);
+  pairs.sort((a, b) => a[0] - b[0]);
+  return Float64Array.from(pairs.flat());
+}
+
+function addressSet(rhs: Rhs): Uint32Array {
+  const out: number[] = [];
+  for (const e of elementsOf(rhs)) {
+    const from = e.kind === 'range' ? e.from : e.kind === 'set' ? 0 : e.value;
+    const to = e.kind === 'range' ? e.to : from;
+    const lenBits = e.kind === 'prefix' ? e.lenBits : 128;
+    out.push(...addressWords(from, 128, 0), ...addressWords(to, lenBits, -1));
+  }
+  return Uint32Array.from(out);
+}
+
+/** Four words of an address; bits behind the prefix become those of `fill`. */
+function addressWords(address: Scalar, lenBits: number, fill: number): number[] {
+  const bytes = address as Uint8Array;
+  return [0, 1, 2, 3].map((i) => {
+    const keep = lenBits - 32 * i;
+    const mask = keep >= 32 ? -1 : keep <= 0 ? 0 : -1 << (32 - keep);
+    return ((loadInt32(bytes, 4 * i) & mask) | (fill & ~mask)) >>> 0;
+  });
+}
+
+const ICMP_CODES: Record<string, number> = {
+  'net-unreachable': 0,
+  'host-unreachable': 1,
+  'prot-unreachable': 2,
+  'port-unreachable': 3,
+  'net-prohibited': 9,
+  'host-prohibited': 10,
+  'admin-prohibited': 13,
+};
+const ICMPV6_CODES: Record<string, number> = {
+  'no-route': 0,
+  'admin-prohibited': 1,
+  'addr-unreachable': 3,
+  'port-unreachable': 4,
+};
+const ICMPX_CODES: Record<string, readonly [number, number]> = {
+  'no-route': [0, 0],
+  'host-unreachable': [1, 3],
+  'port-unreachable': [3, 4],
+  'admin-prohibited': [13, 1],
+};
+
+/** ICMP type and code, ICMPv6 type and code. */
+function rejectCodes(type: string, code: string): [number, number, number, number] {
+  if (type === 'icmp') return [3, ICMP_CODES[code] ?? 3, 1, 4];
+  if (type === 'icmpv6') return [3, 3, 1, ICMPV6_CODES[code] ?? 4];
+  const [four, six] = ICMPX_CODES[code] ?? [3, 4];
+  return [3, four, 1, six];
+}
+
+/** Compiles a whole rule set. `runtime` finds the running flowtable of a name. */
+export function compileRuleset(
+  ruleset: Ruleset,
+  runtime: (table: Table, name: string) => FlowTable,
+): Compiled {
+  const compiler = new Compiler(runtime);
+  for (const table of ruleset.tables)
+    for (const chain of table.chains) compiler.chain(table, chain);
+  return { program: compiler.finish(), entries: compiler.entries };
+}
+
+/** Whether statements need connection tracking. */
+export function needsConntrack(statements: readonly Statement[]): boolean {
+  return statements.some(
+    (s) =>
+      s.kind === 'flow' ||
+      s.kind === 'nat' ||
+      (s.kind === 'match' && s.left.source === SOURCE_CT) ||
+      (s.kind === 'set-mark' && (s.target === 'ct' || s.from === 'ct')),
+  );
+}

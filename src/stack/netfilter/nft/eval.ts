@@ -1,0 +1,323 @@
+// Runs a base chain on a packet: one loop over the program's words, no allocation, no closures.
+
+import type { SkBuff } from '../../../../driver/skb.ts';
+import { PS_PER_S } from '../../../../hw/time/units.ts';
+import { IP_CT_ESTABLISHED_REPLY, IP_CT_UNTRACKED } from '../conntrack/conntrack.ts';
+import type { Conntrack } from '../conntrack/conntrack.ts';
+import { PacketView } from '../conntrack/packet.ts';
+import { C_MARK, C_STATUS, D_TIMEOUT, ROW_DOUBLES, ROW_WORDS } from '../conntrack/table.ts';
+import type { Connection } from '../conntrack/table.ts';
+import { T_META } from '../conntrack/tuple.ts';
+import { NFT_CHAIN_PS, NFT_EXPR_PS } from '../costs.ts';
+import { NF_DROP } from '../hooks.ts';
+import type { HookState } from '../hooks.ts';
+import type { StackPort } from '../stack-port.ts';
+import { TRACE_RULE } from '../trace-steps.ts';
+import * as fields from './fields.ts';
+import * as op from './program.ts';
+import type { Program } from './program.ts';
+
+const AF_INET6 = 10;
+/** Jumps deeper than this cannot be loaded (NFT_JUMP_STACK_SIZE). */
+const MAX_DEPTH = 16;
+const STATUS_BITS = 0xffff;
+
+export class Evaluator {
+  program: Program;
+
+  private readonly stack: StackPort;
+  private readonly ct: Conntrack;
+  private readonly view = new PacketView();
+  private readonly returns = new Int32Array(MAX_DEPTH);
+  private located = false;
+  private hasTransport = false;
+  private register = 0;
+
+  constructor(stack: StackPort, ct: Conntrack, program: Program) {
+    this.stack = stack;
+    this.ct = ct;
+    this.program = program;
+  }
+
+  /** Verdict of the base chain at `entry`: NF_ACCEPT, NF_DROP or NF_STOLEN. */
+  run(entry: number, policy: number, skb: SkBuff, state: HookState): number {
+    const { program } = this;
+    const { code } = program;
+    this.located = false;
+    let pc = entry;
+    let next = entry;
+    let depth = 0;
+    let steps = 0;
+    for (;;) {
+      steps++;
+      let matched = true;
+      switch (code[pc]) {
+        case op.OP_RULE:
+          next = code[pc + 1];
+          pc += 3;
+          break;
+        case op.OP_END:
+        case op.OP_RETURN:
+          if (depth === 0) return this.done(policy, steps);
+          next = pc = this.returns[--depth];
+          // The caller's rule is over when its jump returns.
+          break;
+        case op.OP_L4PROTO:
+          matched = this.locate(skb, state) && this.view.protocol === code[pc + 1];
+          pc += 2;
+          break;
+        case op.OP_FAMILY:
+          matched = state.family === code[pc + 1];
+          pc += 2;
+          break;
+        case op.OP_NETWORK:
+          matched = this.load(skb, skb.networkAt, skb.networkAt + skb.lenBytes, code, pc);
+          pc += 5;
+          break;
+        case op.OP_TRANSPORT:
+          matched =
+            this.locate(skb, state) &&
+            this.load(skb, this.view.l4At, this.view.l4At + this.view.l4Bytes, code, pc);
+          pc += 5;
+          break;
+        case op.OP_META:
+          matched = this.meta(code[pc + 1], skb, state);
+          pc += 2;
+          break;
+        case op.OP_CT:
+          matched = this.conntrack(code[pc + 1], skb);
+          pc += 2;
+          break;
+        case op.OP_AND:
+          this.register &= code[pc + 1];
+          pc += 2;
+          break;
+        case op.OP_TEST:
+          matched = test(code[pc + 1], this.register, code[pc + 2], code[pc + 3]);
+          pc += 4;
+          break;
+        case op.OP_SET:
+          matched =
+            inNumbers(program.numberSets[code[pc + 1]], this.register >>> 0) !==
+            (code[pc + 2] !== 0);
+          pc += 3;
+          break;
+        case op.OP_ADDRESS6:
+          matched =
+            inAddresses(
+              program.addressSets[code[pc + 2]],
+              skb.bytes,
+              skb.networkAt + code[pc + 1],
+            ) !==
+            (code[pc + 3] !== 0);
+          pc += 4;
+          break;
+        case op.OP_IFNAME: {
+          const dev = code[pc + 1] === 0 ? state.inDev : state.outDev;
+          matched =
+            dev !== null &&
+            program.nameSets[code[pc + 2]].has(dev.ifindex, dev.name) !== (code[pc + 3] !== 0);
+          pc += 4;
+          break;
+        }
+        case op.OP_COUNT: {
+          const values = program.counters[code[pc + 1]];
+          values[0]++;
+          values[1] += skb.lenBytes;
+          pc += 2;
+          break;
+        }
+        case op.OP_VERDICT:
+          if (this.stack.trace !== null) this.traceRule(skb, next);
+          return this.done(code[pc + 1], steps);
+        case op.OP_JUMP:
+          if (depth < MAX_DEPTH) this.returns[depth++] = next;
+          next = pc = code[pc + 1];
+          break;
+        case op.OP_GOTO:
+          next = pc = code[pc + 1];
+          break;
+        case op.OP_FLOW:
+          matched = program.flowtables[code[pc + 1]].add(skb, state);
+          pc += 2;
+          break;
+        default:
+          if (code[pc] === op.OP_REJECT) {
+            this.reject(code, pc, skb, state);
+            return this.done(NF_DROP, steps);
+          }
+          pc = this.modify(code, pc, skb);
+      }
+      if (!matched) pc = next;
+    }
+  }
+
+  private done(verdict: number, steps: number): number {
+    this.stack.kernel.charge(NFT_CHAIN_PS + steps * NFT_EXPR_PS);
+    return verdict;
+  }
+
+  private locate(skb: SkBuff, state: HookState): boolean {
+    if (this.located) return this.hasTransport;
+    this.located = true;
+    this.hasTransport = this.view.locate(skb.bytes, skb.networkAt, skb.lenBytes, state.family);
+    return this.hasTransport;
+  }
+
+  /** Header field to the register; false when the packet ends before it. */
+  private load(skb: SkBuff, from: number, end: number, code: Int32Array, pc: number): boolean {
+    const { bytes } = skb;
+    const at = from + code[pc + 1];
+    const count = code[pc + 2];
+    if (at + count > end) return false;
+    let value = 0;
+    for (let i = 0; i < count; i++) value = (value << 8) | bytes[at + i];
+    this.register = (value >>> code[pc + 3]) & code[pc + 4];
+    return true;
+  }
+
+  private meta(key: number, skb: SkBuff, state: HookState): boolean {
+    switch (key) {
+      case fields.META_L4PROTO:
+        if (!this.locate(skb, state)) return false;
+        this.register = this.view.protocol;
+        return true;
+      case fields.META_NFPROTO:
+        this.register = state.family;
+        return true;
+      case fields.META_PROTOCOL:
+        this.register = state.family === AF_INET6 ? 0x86dd : 0x0800;
+        return true;
+      case fields.META_IIF:
+        this.register = state.inDev === null ? 0 : state.inDev.ifindex;
+        return state.inDev !== null;
+      case fields.META_OIF:
+        this.register = state.outDev === null ? 0 : state.outDev.ifindex;
+        return state.outDev !== null;
+      case fields.META_MARK:
+        this.register = skb.mark | 0;
+        return true;
+      case fields.META_LENGTH:
+        this.register = skb.lenBytes;
+        return true;
+      default:
+        this.register = skb.pktType;
+        return true;
+    }
+  }
+
+  private conntrack(key: number, skb: SkBuff): boolean {
+    const conn = skb.nfct as Connection | null;
+    if (key === fields.CT_STATE) {
+      this.register =
+        conn !== null
+          ? 1 << ((skb.ctinfo % IP_CT_ESTABLISHED_REPLY) + 1)
+          : skb.ctinfo === IP_CT_UNTRACKED
+            ? 64
+            : 1;
+      return true;
+    }
+    if (conn === null || conn.id < 0) return false;
+    const { table } = this.ct;
+    const row = conn.id * ROW_WORDS;
+    const meta = table.words[row + T_META];
+    if (key === fields.CT_MARK) this.register = table.words[row + C_MARK];
+    else if (key === fields.CT_STATUS) this.register = table.words[row + C_STATUS] & STATUS_BITS;
+    else if (key === fields.CT_DIRECTION)
+      this.register = skb.ctinfo >= IP_CT_ESTABLISHED_REPLY ? 1 : 0;
+    else if (key === fields.CT_ZONE) this.register = meta >>> 16;
+    else if (key === fields.CT_L3PROTO) this.register = meta & 0xff;
+    else if (key === fields.CT_PROTOCOL) this.register = (meta >> 8) & 0xff;
+    else {
+      const leftPs = table.doubles[conn.id * ROW_DOUBLES + D_TIMEOUT] - this.ct.now;
+      this.register = Math.max(0, Math.floor((leftPs / PS_PER_S) * 1000));
+    }
+    return true;
+  }
+
+  /** SETMARK, NOTRACK; the address of the next instruction. */
+  private modify(code: Int32Array, pc: number, skb: SkBuff): number {
+    if (code[pc] === op.OP_NOTRACK) {
+      if (skb.nfct === null) skb.ctinfo = IP_CT_UNTRACKED;
+      return pc + 1;
+    }
+    const conn = skb.nfct as Connection | null;
+    const row = conn === null || conn.id < 0 ? -1 : conn.id * ROW_WORDS + C_MARK;
+    let value = code[pc + 3];
+    if (code[pc + 2] === 1) value &= skb.mark;
+    else if (code[pc + 2] === 2) value &= row < 0 ? 0 : this.ct.table.words[row];
+    if (code[pc + 1] === 0) skb.mark = value >>> 0;
+    else if (row >= 0) this.ct.table.words[row] = value;
+    return pc + 4;
+  }
+
+  private reject(code: Int32Array, pc: number, skb: SkBuff, state: HookState): void {
+    const { icmp } = this.stack;
+    if (state.family === AF_INET6) icmp.sendError6(skb, code[pc + 3], code[pc + 4], 0);
+    else icmp.sendError4(skb, code[pc + 1], code[pc + 2], 0);
+  }
+
+  private traceRule(skb: SkBuff, next: number): void {
+    let start = 0;
+    for (const at of this.program.places.keys()) if (this.program.code[at + 1] === next) start = at;
+    this.stack.trace?.step(
+      skb.packetId,
+      this.stack.scheduler.nowPs,
+      TRACE_RULE,
+      this.program.code[start + 2],
+      0,
+      0,
+      this.program.places.get(start) ?? '',
+    );
+  }
+}
+
+function test(kind: number, value: number, from: number, to: number): boolean {
+  switch (kind) {
+    case op.TEST_EQ:
+      return value === from;
+    case op.TEST_NE:
+      return value !== from;
+    case op.TEST_RANGE:
+      return value >>> 0 >= from >>> 0 && value >>> 0 <= to >>> 0;
+    case op.TEST_NOT_RANGE:
+      return value >>> 0 < from >>> 0 || value >>> 0 > to >>> 0;
+    case op.TEST_ANY:
+      return (value & from) !== 0;
+    default:
+      return (value & from) === 0;
+  }
+}
+
+function inNumbers(set: Float64Array, value: number): boolean {
+  if (set.length <= 16) {
+    for (let i = 0; i < set.length; i += 2) if (value >= set[i] && value <= set[i + 1]) return true;
+    return false;
+  }
+  let low = 0;
+  let high = set.length / 2;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (set[2 * middle] <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low > 0 && value <= set[2 * low - 1];
+}
+
+function inAddresses(set: Uint32Array, bytes: Uint8Array, at: number): boolean {
+  for (let e = 0; e < set.length; e += 8)
+    if (compareWords(set, e, bytes, at) <= 0 && compareWords(set, e + 4, bytes, at) >= 0)
+      return true;
+  return false;
+}
+
+/** Order of the words at `e` against the address. */
+function compareWords(set: Uint32Array, e: number, bytes: Uint8Array, at: number): number {
+  for (let i = 0; i < 4; i++) {
+    const b = at + 4 * i;
+    const word =
+      ((bytes[b] << 24) | (bytes[b + 1] << 16) | (bytes[b + 2] << 8) | bytes[b + 3]) >>> 0;
+    if (set[e + i] !== word) return set[e + i] < word ? -1 : 1;
+  }
+  return 0;
+}

@@ -1,0 +1,132 @@
+// Rule sets as `nft -j list` gives them (libnftables-json, schema 1; nftables 1.0.6: no flags of flowtables, Python-like
+// spacing).
+
+import type { MatchStatement, Rhs, Statement } from './ast.ts';
+import { isImplied } from './print.ts';
+import type { Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
+import { jsonScalar } from './types.ts';
+import type { TypeName } from './types.ts';
+
+const METAINFO = {
+  metainfo: { version: '1.0.6', release_name: 'Lester Gooch #5', json_schema_version: 1 },
+};
+
+/** JSON text with the spaces that jansson puts (`": "`, `", "`). */
+export function jsonText(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(jsonText).join(', ')}]`;
+  if (value !== null && typeof value === 'object') {
+    const members = Object.entries(value).map(([k, v]) => `${JSON.stringify(k)}: ${jsonText(v)}`);
+    return `{${members.join(', ')}}`;
+  }
+  return JSON.stringify(value);
+}
+
+/** The document around objects. */
+export function jsonDocument(objects: readonly unknown[]): string {
+  return `${jsonText({ nftables: [METAINFO, ...objects] })}\n`;
+}
+
+export function tableJson(table: Table): unknown {
+  return { table: { family: table.family, name: table.name, handle: table.handle } };
+}
+
+export function counterJson(table: Table, counter: Counter): unknown {
+  const [packets, bytes] = counter.values;
+  const { family, name } = table;
+  return {
+    counter: { family, name: counter.name, table: name, handle: counter.handle, packets, bytes },
+  };
+}
+
+export function flowTableJson(table: Table, ft: FlowTableConfig): unknown {
+  const dev = ft.devices.length === 1 ? ft.devices[0] : ft.devices;
+  return {
+    flowtable: {
+      family: table.family,
+      name: ft.name,
+      table: table.name,
+      handle: ft.handle,
+      hook: 'ingress',
+      prio: ft.priority,
+      dev,
+    },
+  };
+}
+
+export function chainJson(table: Table, chain: Chain): unknown {
+  const { base } = chain;
+  const start = {
+    family: table.family,
+    table: table.name,
+    name: chain.name,
+    handle: chain.handle,
+  };
+  if (base === null) return { chain: start };
+  const { type, hook, priority, policy } = base;
+  return { chain: { ...start, type, hook, prio: priority, policy } };
+}
+
+export function ruleJson(table: Table, chain: Chain, rule: Rule): unknown {
+  const expr = rule.statements
+    .filter((s, i) => !isImplied(s, rule.statements[i + 1]))
+    .map(statementJson);
+  const start = {
+    family: table.family,
+    table: table.name,
+    chain: chain.name,
+    handle: rule.handle,
+  };
+  return {
+    rule: rule.comment === null ? { ...start, expr } : { ...start, comment: rule.comment, expr },
+  };
+}
+
+function statementJson(s: Statement): unknown {
+  switch (s.kind) {
+    case 'match':
+      return matchJson(s);
+    case 'counter':
+      return { counter: { packets: s.values[0], bytes: s.values[1] } };
+    case 'counter-name':
+      return { counter: s.name };
+    case 'jump':
+      return { [s.goto ? 'goto' : 'jump']: { target: s.chain } };
+    case 'flow':
+      return { flow: { op: 'add', flowtable: `@${s.flowtable}` } };
+    case 'log':
+      return { log: s.prefix === null ? null : { prefix: s.prefix } };
+    case 'reject':
+      if (s.type === 'default') return { reject: null };
+      return { reject: s.type === 'tcp reset' ? { type: s.type } : { type: s.type, expr: s.code } };
+    case 'set-mark':
+      return { mangle: { key: { [s.target]: { key: 'mark' } }, value: markValue(s) } };
+    case 'nat':
+      return { [s.nat]: null };
+    case 'comment':
+      return { comment: s.text };
+    default:
+      return { [s.kind]: null };
+  }
+}
+
+function markValue(s: Extract<Statement, { kind: 'set-mark' }>): unknown {
+  if (s.from === null) return s.value;
+  const source = { [s.from]: { key: 'mark' } };
+  return s.mask < 0 ? source : { '&': [source, s.mask] };
+}
+
+function matchJson(s: MatchStatement): unknown {
+  const { type } = s.left;
+  const op = s.op === 'any' ? 'in' : s.op === 'none' ? '!=' : s.op;
+  const left = s.mask >= 0 ? { '&': [s.left.json, jsonScalar(type, s.mask)] } : s.left.json;
+  return { match: { op, left, right: rhsJson(type, s.right) } };
+}
+
+function rhsJson(type: TypeName, rhs: Rhs): unknown {
+  if (rhs.kind === 'value') return jsonScalar(type, rhs.value);
+  if (rhs.kind === 'prefix')
+    return { prefix: { addr: jsonScalar(type, rhs.value), len: rhs.lenBits } };
+  if (rhs.kind === 'range')
+    return { range: [jsonScalar(type, rhs.from), jsonScalar(type, rhs.to)] };
+  return { set: rhs.elements.map((e) => rhsJson(type, e)) };
+}

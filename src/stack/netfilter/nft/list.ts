@@ -1,0 +1,111 @@
+// `nft list …` and `nft reset counters`: which parts of the rule set a command names, as text or JSON.
+
+import { ENOENT, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
+import type { Command } from './command-parser.ts';
+import {
+  chainJson,
+  counterJson,
+  flowTableJson,
+  jsonDocument,
+  ruleJson,
+  tableJson,
+} from './json.ts';
+import { NftError } from './lexer.ts';
+import { printChain, printCounter, printFlowTable, printTable, wrapTable } from './print.ts';
+import type { Ruleset, Table } from './ruleset.ts';
+
+interface ListOptions {
+  handles: boolean;
+  json: boolean;
+}
+
+/** Text of a list or reset command. Throws NftError for names that do not exist. */
+export function listCommand(ruleset: Ruleset, command: Command, options: ListOptions): string {
+  const tables = selectTables(ruleset, command);
+  const text = options.json
+    ? jsonDocument(listJson(tables, command))
+    : listText(tables, command, options.handles);
+  if (command.verb === 'reset') {
+    if (command.object !== 'counter' && command.object !== 'counters')
+      refuse(EOPNOTSUPP, command.place.start, command.place.end);
+    for (const table of tables)
+      for (const counter of table.counters)
+        if (command.object === 'counters' || counter.name === command.name) counter.values.fill(0);
+  }
+  return text;
+}
+
+function refuse(errno: number, start: number, end: number): never {
+  throw new NftError(strerror(errno), start, end);
+}
+
+function selectTables(ruleset: Ruleset, command: Command): Table[] {
+  if (command.table === '')
+    return ruleset.tables.filter((t) => !command.familyGiven || t.family === command.family);
+  const table = ruleset.find(command.family, command.table);
+  if (table === undefined) refuse(ENOENT, command.tablePlace.start, command.tablePlace.end);
+  const { name, object } = command;
+  const exists =
+    name === '' ||
+    (object === 'chain' && table.chain(name) !== undefined) ||
+    (object === 'counter' && table.counter(name) !== undefined) ||
+    (object === 'flowtable' && table.flowtable(name) !== undefined);
+  if (!exists) refuse(ENOENT, command.namePlace.start, command.namePlace.end);
+  return [table];
+}
+
+function listText(tables: readonly Table[], command: Command, handles: boolean): string {
+  const { object, name } = command;
+  const picked = (n: string): boolean => name === '' || n === name;
+  return tables
+    .map((t) => {
+      const tail = handles ? ` # handle ${t.handle}` : '';
+      if (object === 'tables') return `table ${t.family} ${t.name}${tail}\n`;
+      if (object === 'ruleset' || object === 'table') return printTable(t, handles, () => true);
+      if (object === 'flowtables' || object === 'flowtable') {
+        const list = t.flowtables.filter((f) => picked(f.name));
+        return wrapTable(
+          t,
+          list.map((f) => printFlowTable(f, handles)),
+          false,
+        );
+      }
+      if (object === 'counters' || object === 'counter') {
+        const list = t.counters.filter((c) => picked(c.name));
+        return wrapTable(
+          t,
+          list.map((c) => printCounter(c, handles)),
+          false,
+        );
+      }
+      const list = t.chains.filter((c) => picked(c.name));
+      const bare = object === 'chains';
+      return wrapTable(
+        t,
+        list.map((c) => printChain(bare ? { ...c, rules: [] } : c, handles)),
+        false,
+      );
+    })
+    .join('');
+}
+
+function listJson(tables: readonly Table[], command: Command): unknown[] {
+  const { object, name } = command;
+  const whole = object === 'ruleset' || object === 'table';
+  const picked = (n: string): boolean => name === '' || n === name;
+  const out: unknown[] = [];
+  for (const t of tables) {
+    if (whole || object === 'tables') out.push(tableJson(t));
+    if (whole || object === 'counters' || object === 'counter')
+      for (const c of t.counters) if (picked(c.name)) out.push(counterJson(t, c));
+    if (whole || object === 'flowtables' || object === 'flowtable')
+      for (const f of t.flowtables) if (picked(f.name)) out.push(flowTableJson(t, f));
+    if (whole || object === 'chains' || object === 'chain') {
+      const chains = t.chains.filter((c) => picked(c.name));
+      for (const c of chains) out.push(chainJson(t, c));
+      if (object !== 'chains')
+        for (const c of chains) for (const r of c.rules) out.push(ruleJson(t, c, r));
+    }
+  }
+  return out;
+}

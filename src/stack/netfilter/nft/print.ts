@@ -1,0 +1,138 @@
+// Rule sets as `nft list` prints them (nftables 1.0.6).
+
+import type { MatchStatement, Rhs, Statement } from './ast.ts';
+import { SOURCE_META, META_L4PROTO, META_NFPROTO } from './fields.ts';
+import { priorityText } from './ruleset.ts';
+import type { Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
+import { formatScalar } from './types.ts';
+import type { TypeName } from './types.ts';
+
+function handleText(handle: number, handles: boolean): string {
+  return handles ? ` # handle ${handle}` : '';
+}
+
+/** A whole table, or those parts that `only` picks. */
+export function printTable(
+  table: Table,
+  handles: boolean,
+  only: (part: string) => boolean,
+): string {
+  const parts: string[] = [];
+  if (only('counter')) for (const c of table.counters) parts.push(printCounter(c, handles));
+  if (only('flowtable')) for (const f of table.flowtables) parts.push(printFlowTable(f, handles));
+  if (only('chain')) for (const c of table.chains) parts.push(printChain(c, handles));
+  return wrapTable(table, parts, handles);
+}
+
+/** Parts of a table inside its braces. */
+export function wrapTable(table: Table, parts: readonly string[], handles: boolean): string {
+  const tail = handleText(table.handle, handles);
+  return `table ${table.family} ${table.name} {${tail}\n${parts.join('\n')}}\n`;
+}
+
+export function printCounter(counter: Counter, handles: boolean): string {
+  const [packets, bytes] = counter.values;
+  return `\tcounter ${counter.name} {${handleText(counter.handle, handles)}\n\t\tpackets ${packets} bytes ${bytes}\n\t}\n`;
+}
+
+export function printFlowTable(table: FlowTableConfig, handles: boolean): string {
+  let text = `\tflowtable ${table.name} {${handleText(table.handle, handles)}\n`;
+  text += `\t\thook ingress priority ${priorityText(table.priority, 'ingress')}\n`;
+  if (table.devices.length > 0) text += `\t\tdevices = { ${table.devices.join(', ')} }\n`;
+  if (table.offload) text += '\t\tflags offload\n';
+  if (table.counter) text += '\t\tcounter\n';
+  return `${text}\t}\n`;
+}
+
+export function printChain(chain: Chain, handles: boolean): string {
+  let text = `\tchain ${chain.name} {${handleText(chain.handle, handles)}\n`;
+  const { base } = chain;
+  if (base !== null) {
+    const priority = priorityText(base.priority, base.hook);
+    text += `\t\ttype ${base.type} hook ${base.hook} priority ${priority}; policy ${base.policy};\n`;
+  }
+  for (const rule of chain.rules)
+    text += `\t\t${printRule(rule)}${handleText(rule.handle, handles)}\n`;
+  return `${text}\t}\n`;
+}
+
+/** One rule without its handle. */
+export function printRule(rule: Rule): string {
+  const words: string[] = [];
+  rule.statements.forEach((s, i) => {
+    if (!isImplied(s, rule.statements[i + 1])) words.push(printStatement(s));
+  });
+  if (rule.comment !== null) words.push(`comment "${rule.comment}"`);
+  return words.join(' ');
+}
+
+/** A written protocol match that the next match implies anyhow: nft drops it from the listing. */
+export function isImplied(s: Statement, next: Statement | undefined): boolean {
+  if (s.kind !== 'match' || next === undefined || next.kind !== 'match') return false;
+  if (s.op !== '==' || s.right.kind !== 'value' || s.mask >= 0) return false;
+  const isMeta = s.left.source === SOURCE_META;
+  if (isMeta && s.left.key === META_L4PROTO && next.left.l4proto === s.right.value) return true;
+  return isMeta && s.left.key === META_NFPROTO && next.left.family === s.right.value;
+}
+
+function printStatement(s: Statement): string {
+  switch (s.kind) {
+    case 'match':
+      return printMatch(s);
+    case 'counter':
+      return `counter packets ${s.values[0]} bytes ${s.values[1]}`;
+    case 'counter-name':
+      return `counter name "${s.name}"`;
+    case 'jump':
+      return `${s.goto ? 'goto' : 'jump'} ${s.chain}`;
+    case 'flow':
+      return `flow add @${s.flowtable}`;
+    case 'log':
+      return s.prefix === null ? 'log' : `log prefix "${s.prefix}"`;
+    case 'reject':
+      return printReject(s.type, s.code);
+    case 'set-mark':
+      return printSetMark(s);
+    case 'comment':
+      return '';
+    case 'nat':
+      return s.nat;
+    default:
+      return s.kind;
+  }
+}
+
+function printReject(type: string, code: string): string {
+  if (type === 'default') return 'reject';
+  return type === 'tcp reset' ? 'reject with tcp reset' : `reject with ${type} ${code}`;
+}
+
+function printSetMark(s: Extract<Statement, { kind: 'set-mark' }>): string {
+  const value =
+    s.from === null
+      ? formatScalar('mark', s.value)
+      : `${s.from} mark${s.mask < 0 ? '' : ` & ${formatScalar('mark', s.mask)}`}`;
+  return `${s.target} mark set ${value}`;
+}
+
+function printMatch(s: MatchStatement): string {
+  const op = s.op === '==' || s.op === 'any' ? '' : s.op === 'none' ? '!= ' : `${s.op} `;
+  const { type } = s.left;
+  if (s.mask >= 0) {
+    const mask =
+      type === 'tcp_flag' ? `(${formatScalar(type, s.mask)})` : formatScalar(type, s.mask);
+    const relation = s.op === '==' ? '== ' : op;
+    return `${s.left.text} & ${mask} ${relation}${printRhs(type, s.right)}`;
+  }
+  if (type === 'tcp_flag' && s.op === '==') return `${s.left.text} == ${printRhs(type, s.right)}`;
+  if (type === 'tcp_flag' && s.op === 'any' && s.right.kind === 'value')
+    return `${s.left.text} ${formatScalar(type, s.right.value).replaceAll(' | ', ',')}`;
+  return `${s.left.text} ${op}${printRhs(type, s.right)}`;
+}
+
+function printRhs(type: TypeName, rhs: Rhs): string {
+  if (rhs.kind === 'value') return formatScalar(type, rhs.value);
+  if (rhs.kind === 'prefix') return `${formatScalar(type, rhs.value)}/${rhs.lenBits}`;
+  if (rhs.kind === 'range') return `${formatScalar(type, rhs.from)}-${formatScalar(type, rhs.to)}`;
+  return `{ ${rhs.elements.map((e) => printRhs(type, e)).join(', ')} }`;
+}

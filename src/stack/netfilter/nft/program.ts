@@ -1,0 +1,95 @@
+// The running form of rules: one array of int32 words per machine, with the tables that operands point into.
+//
+// An instruction is an opcode and fixed operands. A rule begins with RULE <address of the next rule> <handle>; a match that
+// fails goes there. LOAD puts a value into the register; matches test the register.
+
+import type { FlowTable } from '../flowtable/flowtable.ts';
+
+/** RULE next handle */
+export const OP_RULE = 0;
+/** END: end of a chain: the policy, or back to the caller. */
+export const OP_END = 1;
+/** L4PROTO protocol: fails unless the packet carries it. */
+export const OP_L4PROTO = 2;
+/** FAMILY family */
+export const OP_FAMILY = 3;
+/** NETWORK at bytes shift mask: header field to the register. */
+export const OP_NETWORK = 4;
+/** TRANSPORT at bytes shift mask */
+export const OP_TRANSPORT = 5;
+/** META key */
+export const OP_META = 6;
+/** CT key: fails when the packet has no connection (state, direction excepted). */
+export const OP_CT = 7;
+/** AND mask */
+export const OP_AND = 8;
+/** TEST comparison from to (unsigned; C_* below) */
+export const OP_TEST = 9;
+/** SET index negated: register in the number set. */
+export const OP_SET = 10;
+/** ADDRESS6 at index negated: address at the offset of the IPv6 header in the address set. */
+export const OP_ADDRESS6 = 11;
+/** IFNAME out index negated */
+export const OP_IFNAME = 12;
+/** COUNT index */
+export const OP_COUNT = 13;
+/** VERDICT verdict */
+export const OP_VERDICT = 14;
+/** JUMP address, GOTO address, RETURN */
+export const OP_JUMP = 15;
+export const OP_GOTO = 16;
+export const OP_RETURN = 17;
+/** FLOW index: `flow add`; goes on within the rule only when a flow was made. */
+export const OP_FLOW = 18;
+/** SETMARK target (0 meta, 1 ct) source (0 value, 1 meta, 2 ct) value-or-mask */
+export const OP_SETMARK = 19;
+export const OP_NOTRACK = 20;
+/** REJECT type4 code4 type6 code6 */
+export const OP_REJECT = 21;
+
+export const TEST_EQ = 0;
+export const TEST_NE = 1;
+export const TEST_RANGE = 2;
+export const TEST_NOT_RANGE = 3;
+/** Some bit of the operand is set. */
+export const TEST_ANY = 4;
+export const TEST_NONE = 5;
+
+/** Names of one `iifname`/`oifname` match; a trailing `*` matches any rest. Answers are kept by ifindex. */
+export class NameSet {
+  private readonly exact: ReadonlySet<string>;
+  private readonly prefixes: readonly string[];
+  private readonly names: string[] = [];
+  private readonly answers: boolean[] = [];
+
+  constructor(patterns: readonly string[]) {
+    this.exact = new Set(patterns.filter((p) => !p.endsWith('*')));
+    this.prefixes = patterns.filter((p) => p.endsWith('*')).map((p) => p.slice(0, -1));
+  }
+
+  has(ifindex: number, name: string): boolean {
+    if (this.names[ifindex] === name) return this.answers[ifindex];
+    const answer = this.exact.has(name) || this.prefixes.some((p) => name.startsWith(p));
+    this.names[ifindex] = name;
+    this.answers[ifindex] = answer;
+    return answer;
+  }
+}
+
+/** Ranges of numbers, ascending, in pairs. */
+export type NumberSet = Float64Array;
+
+/** IPv6 prefixes or ranges: words from[4], to[4] each. */
+export type AddressSet = Uint32Array;
+
+export class Program {
+  code = new Int32Array(0);
+  readonly numberSets: NumberSet[] = [];
+  readonly addressSets: AddressSet[] = [];
+  readonly nameSets: NameSet[] = [];
+  /** Packets and bytes. */
+  readonly counters: Float64Array[] = [];
+  readonly flowtables: FlowTable[] = [];
+  /** Table and chain by rule address, for traces. */
+  readonly places = new Map<number, string>();
+}

@@ -1,0 +1,300 @@
+// The statements of a rule: matches, verdicts, counters, flow add, marks, NAT (nft 1.0.6 grammar, the part in fields.ts).
+// What nft knows and this model does not is refused with EOPNOTSUPP's text at its place, never ignored.
+
+import type { NatKind, Rhs, Statement } from './ast.ts';
+import type { MatchOp } from './ast.ts';
+import type { Cursor } from './cursor.ts';
+import { ctField, isPayload, isUnqualifiedMeta, metaField, payloadField } from './fields.ts';
+import type { Field } from './fields.ts';
+import { NftError } from './lexer.ts';
+import { compareScalars, isBitmask, parseScalar } from './types.ts';
+import type { Scalar, TypeName } from './types.ts';
+
+/** Words that begin statements which nft has and the model has not. */
+const UNSUPPORTED = new Set(
+  'limit quota queue dup fwd tproxy synproxy add update delete last xt numgen jhash symhash fib rt socket ipsec osf ether vlan arp sctp dccp ah esp comp exthdr hbh rt0 frag dst mh'.split(
+    ' ',
+  ),
+);
+
+function unsupported(start: number, end: number): never {
+  throw new NftError('Could not process rule: Operation not supported', start, end);
+}
+
+/** Parses statements up to the end of the rule. */
+export function parseStatements(cursor: Cursor): Statement[] {
+  const statements: Statement[] = [];
+  while (!cursor.atEnd) statements.push(parseStatement(cursor));
+  if (statements.length === 0) cursor.fail();
+  return statements;
+}
+
+function parseStatement(cursor: Cursor): Statement {
+  const { token } = cursor;
+  if (token.kind !== 'word') cursor.fail();
+  const word = token.text;
+  const simple = parseVerdict(cursor, word);
+  if (simple !== null) return simple;
+  if (word === 'counter') return parseCounter(cursor);
+  if (word === 'flow') return parseFlow(cursor);
+  if (word === 'log') return parseLog(cursor);
+  if (word === 'reject') return parseReject(cursor);
+  if (word === 'comment') {
+    cursor.next();
+    return { kind: 'comment', text: cursor.word().text };
+  }
+  if (word === 'masquerade' || word === 'snat' || word === 'dnat' || word === 'redirect')
+    return parseNat(cursor, word);
+  const meta = word === 'meta' || word === 'ct';
+  if (meta && cursor.peek(2).text === 'set') return parseSetMark(cursor, word);
+  if (word === 'mark' && cursor.peek(1).text === 'set') return parseSetMark(cursor, 'mark');
+  if (UNSUPPORTED.has(word)) unsupported(token.start, token.end);
+  return parseMatch(cursor);
+}
+
+function parseVerdict(cursor: Cursor, word: string): Statement | null {
+  if (word === 'accept' || word === 'drop' || word === 'return' || word === 'notrack') {
+    cursor.next();
+    return { kind: word };
+  }
+  if (word !== 'jump' && word !== 'goto') return null;
+  cursor.next();
+  const name = cursor.word();
+  return {
+    kind: 'jump',
+    goto: word === 'goto',
+    chain: name.text,
+    start: name.start,
+    end: name.end,
+  };
+}
+
+function parseCounter(cursor: Cursor): Statement {
+  cursor.next();
+  if (cursor.take('name')) {
+    const name = cursor.word();
+    return { kind: 'counter-name', name: name.text, start: name.start, end: name.end };
+  }
+  const values = new Float64Array(2);
+  if (cursor.take('packets')) {
+    values[0] = cursor.number();
+    cursor.expect('bytes');
+    values[1] = cursor.number();
+  }
+  return { kind: 'counter', values };
+}
+
+function parseFlow(cursor: Cursor): Statement {
+  const start = cursor.next().start;
+  if (!cursor.take('add') && !cursor.take('offload')) cursor.fail();
+  cursor.expect('@');
+  const name = cursor.word();
+  return { kind: 'flow', flowtable: name.text, start, end: name.end };
+}
+
+function parseLog(cursor: Cursor): Statement {
+  cursor.next();
+  if (cursor.take('prefix')) return { kind: 'log', prefix: cursor.word().text };
+  return { kind: 'log', prefix: null };
+}
+
+function parseReject(cursor: Cursor): Statement {
+  cursor.next();
+  if (!cursor.take('with')) return { kind: 'reject', type: 'default', code: '' };
+  if (cursor.take('tcp')) {
+    cursor.expect('reset');
+    return { kind: 'reject', type: 'tcp reset', code: '' };
+  }
+  const type = cursor.word();
+  if (type.text !== 'icmp' && type.text !== 'icmpv6' && type.text !== 'icmpx') {
+    cursor.at--;
+    cursor.fail();
+  }
+  cursor.take('type');
+  return { kind: 'reject', type: type.text as 'icmp', code: cursor.word().text };
+}
+
+function parseSetMark(cursor: Cursor, word: string): Statement {
+  const start = cursor.next();
+  if (word !== 'mark' && !cursor.take('mark')) unsupported(start.start, cursor.token.end);
+  cursor.expect('set');
+  const target = word === 'ct' ? 'ct' : 'meta';
+  if (cursor.token.kind === 'number')
+    return { kind: 'set-mark', target, value: cursor.number(), from: null, mask: -1 };
+  const from = cursor.is('ct') ? 'ct' : 'meta';
+  if (!cursor.take('ct') && !cursor.take('meta')) cursor.fail();
+  cursor.expect('mark');
+  const mask = cursor.take('&') ? cursor.number() : -1;
+  return { kind: 'set-mark', target, value: 0, from, mask };
+}
+
+function parseNat(cursor: Cursor, nat: NatKind): Statement {
+  cursor.next();
+  let family: 'ip' | 'ip6' | null = null;
+  if (cursor.is('ip') || cursor.is('ip6')) family = cursor.next().text as 'ip' | 'ip6';
+  let address: [Scalar, Scalar] | null = null;
+  let port: [number, number] | null = null;
+  if (cursor.take('to')) {
+    if (cursor.token.kind === 'address') {
+      const first = parseNatAddress(cursor);
+      const last = cursor.take('-') ? parseNatAddress(cursor) : first;
+      address = [first, last];
+    }
+    if (cursor.take(':')) {
+      const first = cursor.number();
+      port = [first, cursor.take('-') ? cursor.number() : first];
+    }
+    if (address === null && port === null) cursor.fail();
+  }
+  const flags: string[] = [];
+  while (cursor.is('random') || cursor.is('fully-random') || cursor.is('persistent')) {
+    flags.push(cursor.next().text);
+    cursor.take(',');
+  }
+  return { kind: 'nat', nat, family, address, port, flags };
+}
+
+function parseNatAddress(cursor: Cursor): Scalar {
+  const { token } = cursor;
+  const type = token.text.includes(':') ? 'ipv6_addr' : 'ipv4_addr';
+  cursor.next();
+  return scalarOf(type, token.text, 128, token.start, token.end);
+}
+
+function scalarOf(type: TypeName, text: string, bits: number, start: number, end: number): Scalar {
+  const parsed = parseScalar(type, text, bits);
+  if (!parsed.ok) throw new NftError(parsed.message, start, end);
+  return parsed.value;
+}
+
+/** Left side of a match. */
+function parseField(cursor: Cursor): Field {
+  const first = cursor.next();
+  if (isUnqualifiedMeta(first.text)) return metaField(first.text) as Field;
+  const isMeta = first.text === 'meta';
+  const isCt = first.text === 'ct';
+  if (first.text === 'mark') return metaField('mark') as Field;
+  if (!isMeta && !isCt && !isPayload(first.text)) {
+    cursor.at--;
+    cursor.fail();
+  }
+  const name = cursor.token;
+  if (name.kind !== 'word') cursor.fail();
+  cursor.next();
+  const field = isMeta
+    ? metaField(name.text)
+    : isCt
+      ? ctField(name.text)
+      : payloadField(first.text, name.text);
+  if (field !== null) return field;
+  if (isCt && CT_LATER.has(name.text)) unsupported(first.start, name.end);
+  if (isMeta && META_LATER.has(name.text)) unsupported(first.start, name.end);
+  cursor.at--;
+  return cursor.fail();
+}
+
+const CT_LATER = new Set(
+  'expiration helper label id original reply packets bytes avgpkt count event'.split(' '),
+);
+const META_LATER = new Set(
+  'priority iiftype oiftype skuid skgid rtclassid cpu iifgroup oifgroup cgroup time day hour random sdif'.split(
+    ' ',
+  ),
+);
+
+const OPERATORS = new Set(['==', '!=', '<', '>', '<=', '>=']);
+
+function parseMatch(cursor: Cursor): Statement {
+  const left = parseField(cursor);
+  let mask = -1;
+  if (cursor.take('&')) {
+    const open = cursor.take('(');
+    const value = parseRhs(cursor, left, true);
+    if (open) cursor.expect(')');
+    mask = value.kind === 'value' ? (value.value as number) : -1;
+  }
+  let op: MatchOp = '==';
+  const explicit = OPERATORS.has(cursor.token.text) && cursor.token.kind === 'punct';
+  if (explicit) op = cursor.next().text as MatchOp;
+  const open = cursor.take('(');
+  const right = parseRhs(cursor, left, true);
+  if (open) cursor.expect(')');
+  if (isBitmask(left.type) && right.kind === 'value' && mask < 0) {
+    if (!explicit) op = 'any';
+    else if (op === '!=' && left.type !== 'tcp_flag') op = 'none';
+  }
+  return { kind: 'match', left, mask, op, right };
+}
+
+function parseRhs(cursor: Cursor, field: Field, lists: boolean): Rhs {
+  if (cursor.is('@')) unsupported(cursor.token.start, cursor.peek(1).end);
+  if (cursor.take('{')) return parseSet(cursor, field);
+  const value = parseValue(cursor, field);
+  if (cursor.take('/')) {
+    const place = cursor.token;
+    const lenBits = cursor.number();
+    if (lenBits > field.widthBits)
+      throw new NftError('Prefix length is longer than the address', place.start, place.end);
+    return { kind: 'prefix', value: maskScalar(value, lenBits, field.widthBits), lenBits };
+  }
+  if (cursor.take('-')) {
+    const place = cursor.token;
+    const to = parseValue(cursor, field);
+    if (compareScalars(value, to) > 0)
+      throw new NftError('Range has zero or negative size', place.start, place.end);
+    return { kind: 'range', from: value, to };
+  }
+  if (!isBitmask(field.type)) return { kind: 'value', value };
+  let bits = value as number;
+  while ((lists && cursor.take(',')) || cursor.take('|'))
+    bits |= parseValue(cursor, field) as number;
+  return { kind: 'value', value: bits };
+}
+
+function parseSet(cursor: Cursor, field: Field): Rhs {
+  const elements: Rhs[] = [];
+  cursor.skipNewlines();
+  while (!cursor.is('}')) {
+    elements.push(parseRhs(cursor, field, false));
+    cursor.skipNewlines();
+    if (!cursor.take(',')) break;
+    cursor.skipNewlines();
+  }
+  cursor.expect('}');
+  elements.sort((a, b) => compareScalars(first(a), first(b)));
+  return { kind: 'set', elements: dedupe(elements) };
+}
+
+function first(rhs: Rhs): Scalar {
+  if (rhs.kind === 'range') return rhs.from;
+  return rhs.kind === 'set' ? 0 : rhs.value;
+}
+
+function dedupe(elements: Rhs[]): Rhs[] {
+  const seen = new Set<string>();
+  return elements.filter((e) => {
+    const key = JSON.stringify(e);
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}
+
+function parseValue(cursor: Cursor, field: Field): Scalar {
+  const { token } = cursor;
+  if (token.kind === 'punct' || token.kind === 'newline' || token.kind === 'end') cursor.fail();
+  cursor.next();
+  return scalarOf(field.type, token.text, field.widthBits, token.start, token.end);
+}
+
+function maskScalar(value: Scalar, lenBits: number, widthBits: number): Scalar {
+  if (typeof value === 'number') {
+    const keep = 2 ** (widthBits - lenBits);
+    return Math.floor(value / keep) * keep;
+  }
+  if (typeof value === 'string') return value;
+  return value.map((byte, i) => {
+    const left = lenBits - 8 * i;
+    return left >= 8 ? byte : left <= 0 ? 0 : byte & (0xff << (8 - left));
+  });
+}
