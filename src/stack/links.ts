@@ -63,6 +63,9 @@ export class Links {
   readonly allConf = new DeviceConf();
   readonly defaultConf = new DeviceConf();
 
+  /** Devices (ifindex) that have been up: their queueing discipline is attached. */
+  readonly everUp = new Set<number>();
+
   private readonly kernel: Kernel;
   private readonly sysctl: Sysctl;
   private readonly onDisableIpv6: (dev: NetDevice, off: boolean) => void;

@@ -247,8 +247,10 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
 
   /** NetDeviceNotifier. */
   netdevEvent(dev: NetDevice, event: 'up' | 'down' | 'carrier' | 'mtu' | 'address'): void {
-    if (event === 'up') this.addresses.deviceUp(dev);
-    else if (event === 'down') {
+    if (event === 'up') {
+      this.links.everUp.add(dev.ifindex);
+      this.addresses.deviceUp(dev);
+    } else if (event === 'down') {
       for (const upper of this.links.vlansOn(dev)) this.kernel.dev_close(upper);
       this.addresses.deviceDown(dev);
       this.neigh.flushDevice(dev);

@@ -18,14 +18,20 @@ interface Entry {
 const INT_MIN = -0x8000_0000;
 const INT_MAX = 0x7fff_ffff;
 
-/** `net.ipv4.ip_forward` -> `net/ipv4/ip_forward`; a name with slashes stays. */
+/** `net.ipv4.ip_forward` -> `net/ipv4/ip_forward`. As sysctl(8): where the first separator is a dot, slashes mean dots. */
 export function sysctlPath(name: string): string {
-  return name.includes('/') ? name.replace(/^\/+/, '') : name.replaceAll('.', '/');
+  const trimmed = name.replace(/^\/+/, '');
+  const first = /[./]/.exec(trimmed);
+  return first === null || first[0] === '/' ? trimmed : swapSeparators(trimmed);
 }
 
 /** `net/ipv4/ip_forward` -> `net.ipv4.ip_forward`; dots inside parts become slashes. */
 export function sysctlDotted(path: string): string {
-  return path.replace(/[./]/g, (c) => (c === '.' ? '/' : '.'));
+  return swapSeparators(path);
+}
+
+function swapSeparators(name: string): string {
+  return name.replace(/[./]/g, (c) => (c === '.' ? '/' : '.'));
 }
 
 export class Sysctl {
