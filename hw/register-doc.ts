@@ -39,40 +39,65 @@ function place(def: RegisterDef): string {
   return [def, ...def.aliases].map(at).join(', ');
 }
 
+/** A Markdown table with aligned columns, as prettier writes it. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const widths = head.map((cell, i) =>
+    Math.max(3, cell.length, ...rows.map((row) => (row[i] ?? '').length)),
+  );
+  const line = (cells: readonly string[]): string =>
+    `| ${widths.map((width, i) => (cells[i] ?? '').padEnd(width)).join(' | ')} |`;
+  return [line(head), `| ${widths.map((w) => '-'.repeat(w)).join(' | ')} |`, ...rows.map(line)];
+}
+
+function numbers(entries: Readonly<Record<string, number>>): string[][] {
+  return Object.entries(entries).map(([name, number]) => [name, String(number)]);
+}
+
 /** Text of docs/registers.md. */
 export function registerDocument(): string {
+  const registers = REGISTERS.map((def) => [
+    def.name,
+    place(def),
+    String(def.count),
+    def.access,
+    hex(def.reset >>> 0, 1),
+    def.meaning,
+    def.bits,
+  ]);
+  const admin = ADMIN_REGISTERS.map(([name, offset, access, meaning]) => [
+    name,
+    hex(offset, 2),
+    access,
+    meaning,
+  ]);
+  const details = numbers(Detail).map(([name, number]) => [
+    name ?? '',
+    number ?? '',
+    DETAIL_NAMES[Number(number)] ?? '',
+  ]);
   const lines = [
     '# Registers',
     '',
-    'Generated from `hw/register-map.ts` and `hw/admin/format.ts` (`hw/register-doc.ts`); do not edit.',
+    'Generated from `hw/register-map.ts` and `hw/admin/format.ts` by `hw/register-doc.ts`; do not edit.',
     '',
     '## BAR0: Intel 82599',
     '',
-    'Access: rw kept and read back, ro writes ignored, rc cleared by reading, hook as the meaning says. Offsets not listed read 0,',
-    'keep nothing and are counted. Only the first `queues` of the queue registers and `vectors` of the vectors act.',
+    'Access: rw is kept and read back, ro ignores writes, rc is cleared by reading, hook does what the meaning says.',
+    'Offsets not listed read 0, keep nothing and are counted. Queues and vectors that the configuration lacks do nothing.',
     '',
-    '| register | offset | number | access | reset | meaning | fields |',
-    '| --- | --- | --- | --- | --- | --- | --- |',
+    ...table(['register', 'offset', 'number', 'access', 'reset', 'meaning', 'fields'], registers),
+    '',
+    '## BAR2: admin queue',
+    '',
+    'Commands are 128 bytes, completions 32 bytes; their fields are in `hw/admin/format.ts`.',
+    '',
+    ...table(['register', 'offset', 'access', 'meaning'], admin),
+    '',
+    ...table(['opcode', 'number'], numbers(Opcode)),
+    '',
+    ...table(['status', 'number'], numbers(Status)),
+    '',
+    ...table(['detail', 'number', 'reason'], details),
   ];
-  for (const def of REGISTERS)
-    lines.push(
-      `| ${def.name} | ${place(def)} | ${def.count} | ${def.access} | ${hex(def.reset >>> 0, 1)} | ${def.meaning} | ${def.bits} |`,
-    );
-  lines.push('', '## BAR2: admin queue', '', '| register | offset | access | meaning |');
-  lines.push('| --- | --- | --- | --- |');
-  for (const [name, offset, access, meaning] of ADMIN_REGISTERS)
-    lines.push(`| ${name} | ${hex(offset, 2)} | ${access} | ${meaning} |`);
-  lines.push(
-    '',
-    'Commands are 128 bytes, completions 32; their fields are in `hw/admin/format.ts`.',
-    '',
-  );
-  lines.push('| opcode | number |', '| --- | --- |');
-  for (const [name, number] of Object.entries(Opcode)) lines.push(`| ${name} | ${number} |`);
-  lines.push('', '| status | number |', '| --- | --- |');
-  for (const [name, number] of Object.entries(Status)) lines.push(`| ${name} | ${number} |`);
-  lines.push('', '| detail | number | reason |', '| --- | --- | --- |');
-  for (const [name, number] of Object.entries(Detail))
-    lines.push(`| ${name} | ${number} | ${DETAIL_NAMES[number] ?? ''} |`);
   return lines.join('\n') + '\n';
 }
