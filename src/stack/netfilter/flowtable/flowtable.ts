@@ -92,10 +92,12 @@ export class FlowTable {
   private readonly admission: Admission;
   private readonly freeIds: number[] = [];
   private readonly tuple = new Tuple();
+  private readonly madePs: number;
   private gcPending = false;
 
   constructor(settings: FlowTableSettings, stack: StackPort, ct: Conntrack, queues: OffloadQueues) {
     this.queues = queues;
+    this.madePs = stack.scheduler.nowPs;
     this.settings = settings;
     this.stack = stack;
     this.ct = ct;
@@ -259,7 +261,9 @@ export class FlowTable {
   private startGc(): void {
     if (this.gcPending) return;
     this.gcPending = true;
-    this.stack.timer(this.stack.scheduler.nowPs + GC_PERIOD_PS, () => {
+    // Once a second counted from the flowtable's making; rounds without flows are left out.
+    const rounds = Math.floor((this.stack.scheduler.nowPs - this.madePs) / GC_PERIOD_PS) + 1;
+    this.stack.timer(this.madePs + rounds * GC_PERIOD_PS, () => {
       this.gcPending = false;
       this.collect();
       if (this.liveCount > 0) this.startGc();
