@@ -230,7 +230,8 @@ export class Ipv4Receive {
   private redirect(skb: SkBuff, dev: NetDevice, route: Route): void {
     const { stack } = this;
     const { links } = stack;
-    if (links.conf(dev).sendRedirects === 0 && links.allConf.sendRedirects === 0) return;
+    // ip-sysctl.rst says that either switch suffices; the recorded router sent none with `all` off.
+    if (links.conf(dev).sendRedirects === 0 || links.allConf.sendRedirects === 0) return;
     const back = stack.fib.lookup4(loadInt32(skb.bytes, skb.at + 12));
     if (back === null || back.dev !== dev || back.scope < RT_SCOPE_LINK) return;
     const next =
