@@ -6,7 +6,15 @@ import { DROP_REASONS, MISS_REASONS } from '../../hw/pipeline/outcome.ts';
 import type { PacketLedger } from './ledger.ts';
 import { summarise } from './latency-summary.ts';
 import { RUN_REPORT_SCHEMA } from './run-report.ts';
-import type { Count, OffloadReport, PortReport, QueueReport, RunReport } from './run-report.ts';
+import type {
+  Count,
+  OffloadReport,
+  PortReport,
+  QueueReport,
+  RunReport,
+  TimeSummary,
+} from './run-report.ts';
+import type { SpanSamples } from '../stack/netfilter/flowtable/counters.ts';
 import { STACK_DROPS } from '../stack/outcome.ts';
 import type { Assumptions } from '../scenario/feed.ts';
 import type { ReplayRun } from '../scenario/replay-run.ts';
@@ -130,4 +138,42 @@ function queueReports(testbed: Testbed): QueueReport[] {
 /** Octet counters hold the FCS, reports do not. */
 function withoutFcs(stats: PortStats, frames: number, octets: number): number {
   return stats.total[octets] - 4 * stats.total[frames];
+}
+
+/** All flowtables together; null when the machine has none. */
+function offloadReport(testbed: Testbed): OffloadReport | null {
+  const tables = testbed.netfilter?.flowtables.list() ?? [];
+  if (tables.length === 0) return null;
+  const report: OffloadReport = {
+    asked: 0,
+    installed: 0,
+    refused: {},
+    removed: {},
+    timeToHardware: spanSummary(tables[0].counters.timeToHardware),
+    hardwareEntries: testbed.nic.pipeline.flows.count,
+  };
+  for (const { counters } of tables) {
+    report.asked += counters.hwAsked;
+    report.installed += counters.hwInstalled;
+    addCounts(report.refused, counters.hwRefusedBy);
+    addCounts(report.removed, counters.hwRemovedBy);
+  }
+  return report;
+}
+
+function addCounts(into: Record<string, number>, from: Record<string, number>): void {
+  for (const [name, count] of Object.entries(from))
+    if (count > 0) into[name] = (into[name] ?? 0) + count;
+}
+
+function spanSummary(spans: SpanSamples): TimeSummary {
+  return {
+    count: spans.count,
+    meanPs: Math.round(spans.meanPs),
+    p50Ps: spans.percentilePs(50),
+    p90Ps: spans.percentilePs(90),
+    p99Ps: spans.percentilePs(99),
+    p999Ps: spans.percentilePs(99.9),
+    maxPs: spans.maxPs,
+  };
 }

@@ -224,7 +224,8 @@ export class Testbed {
   checkInvariants(): void {
     this.ledger.check();
     this.nic.checkInvariants();
-    this.netFilter?.flowtables.checkInvariants();
+    const faults = this.netFilter?.flowtables.checkInvariants() ?? [];
+    if (faults.length > 0) throw new ModelError(`flowtables: ${faults.join('; ')}`);
   }
 
   private addPort(index: number, port: PortOptions, options: TestbedOptions): void {
