@@ -23,7 +23,7 @@ const POP = 64;
 const PUSH = 128;
 
 function setup(): { b: Bench; admin: AdminSide } {
-  const b = new Bench();
+  const b = new Bench({ exactMatch: { entries: 64, ways: 4, stashEntries: 4, maxKicks: 8 } });
   b.start(0);
   b.start(1);
   b.rxQueue(0, 0, 64);

@@ -1,0 +1,244 @@
+// Chooses the masks of a node: which bits of the key its hash tables look at.
+//
+// Naive idea: one hash table per distinct mask (tuple space search): as many probes per lookup as there are masks, and hundreds
+// are common. TupleMerge merges masks by fixed rules of thumb. Here each node asks its own rules. A mask may serve a rule if
+// it has no bit that the rule does not care about; so a mask with fewer bits serves more rules and tells fewer apart. The
+// planner takes, greedily, the mask with the lowest estimated cost of a lookup (one probe, the bucket it leads to, the rules
+// it leaves over), until leaving the rest in a list is cheaper.
+//
+// Candidates: the masks of the rules at hand and what intersecting them gives, climbed from a few starting points. Cost: a sample
+// of at most SAMPLE_MAX rules, so that planning has a bound (about 2 ms) however many rules there are. Safe direction: a bad
+// mask costs time, never a match, since leaves verify whole rules and rules that no mask serves stay in the node's rest.
+
+import type { RecordLayout } from './layout.ts';
+
+/** Rules looked at when planning a larger set; 512 planned twice as long and looked up no faster. */
+const SAMPLE_MAX = 256;
+/** Most hash tables of one node. */
+export const TABLES_MAX = 16;
+/** Distinct masks considered in one climb. */
+const DISTINCT_MAX = 48;
+const GROUP_SLOTS = 1024;
+
+// The cost model, in ns, fitted by trying (docs/classifier.md).
+const PROBE_NS = 5;
+const RULE_NS = 2.5;
+const NODE_NS = 14;
+const DOUBLING_NS = 7;
+/** Rules from which an index beats a list. */
+const LIST_RULES = 6;
+
+/** Estimated time to search `ruleCount` rules: a list, or an index whose cost grows with the logarithm. */
+function searchNs(ruleCount: number): number {
+  if (ruleCount <= LIST_RULES) return RULE_NS * ruleCount;
+  const indexed = NODE_NS + DOUBLING_NS * Math.log2(ruleCount / LIST_RULES);
+  return Math.min(RULE_NS * ruleCount, indexed);
+}
+
+export class Planner {
+  /** The masks chosen by the last `plan`, `keyWords` words each. */
+  readonly masks: Int32Array;
+  private readonly layout: RecordLayout;
+  private readonly multipliers: Int32Array;
+  private readonly sample = new Int32Array(SAMPLE_MAX);
+  private sampleCount = 0;
+  /** Rules of the set per rule of the sample. */
+  private scale = 1;
+  private readonly distinct: Int32Array;
+  private readonly distinctUses = new Int32Array(DISTINCT_MAX);
+  private distinctCount = 0;
+  private readonly best: Int32Array;
+  private readonly trial: Int32Array;
+  // Groups of sampled rules that a mask does not tell apart: open addressing on the hash of the masked value.
+  private readonly groupHash = new Int32Array(GROUP_SLOTS);
+  private readonly groupStamp = new Int32Array(GROUP_SLOTS);
+  private readonly groupRules = new Int32Array(GROUP_SLOTS);
+  private readonly groupList = new Int32Array(SAMPLE_MAX);
+  private stamp = 0;
+
+  constructor(layout: RecordLayout, multipliers: Int32Array) {
+    this.layout = layout;
+    this.multipliers = multipliers;
+    this.masks = new Int32Array(TABLES_MAX * layout.keyWords);
+    this.distinct = new Int32Array(DISTINCT_MAX * layout.keyWords);
+    this.best = new Int32Array(layout.keyWords);
+    this.trial = new Int32Array(layout.keyWords);
+  }
+
+  /** Plans tables for the `ruleCount` rules in `ids`; returns how many masks it left in `masks` (0: keep a list). */
+  plan(store: Int32Array, ids: Int32Array, ruleCount: number): number {
+    const { keyWords, storeWords } = this.layout;
+    this.sampleCount = Math.min(ruleCount, SAMPLE_MAX);
+    this.scale = ruleCount / this.sampleCount;
+    for (let i = 0; i < this.sampleCount; i++)
+      this.sample[i] = (ids[Math.floor(i * this.scale)] as number) * storeWords;
+    let tableCount = 0;
+    while (tableCount < TABLES_MAX && this.sampleCount > 0) {
+      const bestNs = this.findMask(store);
+      if (bestNs >= searchNs(this.sampleCount * this.scale)) break;
+      this.masks.set(this.best, tableCount * keyWords);
+      tableCount++;
+      this.dropServed(store);
+    }
+    return tableCount;
+  }
+
+  /** Finds the mask with the lowest cost for the sample, into `best`; returns its cost. */
+  private findMask(store: Int32Array): number {
+    const { keyWords } = this.layout;
+    this.listDistinct(store);
+    let bestNs = Infinity;
+    // Starting points: the intersection of all masks, and the three most used.
+    for (let start = -1; start < Math.min(3, this.distinctCount); start++) {
+      const current = this.startMask(start);
+      let currentNs = this.costNs(store, current);
+      for (;;) {
+        let climbedNs = currentNs;
+        let step = -1;
+        for (let i = 0; i < this.distinctCount && start >= 0; i++) {
+          if (!this.intersect(current, i)) continue;
+          const trialNs = this.costNs(store, this.trial);
+          if (trialNs < climbedNs) {
+            climbedNs = trialNs;
+            step = i;
+          }
+        }
+        if (step < 0) break;
+        this.intersect(current, step);
+        current.set(this.trial);
+        currentNs = climbedNs;
+      }
+      if (currentNs < bestNs) {
+        bestNs = currentNs;
+        for (let word = 0; word < keyWords; word++) this.best[word] = current[word] as number;
+      }
+    }
+    return bestNs;
+  }
+
+  private startMask(start: number): Int32Array {
+    const { keyWords } = this.layout;
+    if (start >= 0) return this.distinct.slice(start * keyWords, (start + 1) * keyWords);
+    const common = new Int32Array(keyWords).fill(-1);
+    for (let i = 0; i < this.distinctCount * keyWords; i++)
+      common[i % keyWords] = (common[i % keyWords] as number) & (this.distinct[i] as number);
+    return common;
+  }
+
+  /** Intersects `current` with distinct mask `index` into `trial`; false when that changes nothing. */
+  private intersect(current: Int32Array, index: number): boolean {
+    const { keyWords } = this.layout;
+    let changed = 0;
+    for (let word = 0; word < keyWords; word++) {
+      const had = current[word] as number;
+      const left = had & (this.distinct[index * keyWords + word] as number);
+      this.trial[word] = left;
+      changed |= had ^ left;
+    }
+    return changed !== 0;
+  }
+
+  /** Lists the sample's distinct masks, the most used first. */
+  private listDistinct(store: Int32Array): void {
+    const { keyWords, maskAt } = this.layout;
+    this.distinctCount = 0;
+    for (let i = 0; i < this.sampleCount; i++) {
+      const rule = this.sample[i] as number;
+      let index = 0;
+      for (; index < this.distinctCount; index++) {
+        let word = 0;
+        while (
+          word < keyWords &&
+          this.distinct[index * keyWords + word] === store[rule + (maskAt[word] as number)]
+        )
+          word++;
+        if (word === keyWords) break;
+      }
+      if (index === DISTINCT_MAX) continue;
+      if (index === this.distinctCount) {
+        for (let word = 0; word < keyWords; word++)
+          this.distinct[index * keyWords + word] = store[rule + (maskAt[word] as number)] as number;
+        this.distinctUses[index] = 0;
+        this.distinctCount++;
+      }
+      this.distinctUses[index] = (this.distinctUses[index] as number) + 1;
+      while (index > 0 && (this.distinctUses[index] as number) > this.usesOf(index - 1))
+        this.swapDistinct(index--);
+    }
+  }
+
+  private usesOf(index: number): number {
+    return this.distinctUses[index] as number;
+  }
+
+  /** Exchanges distinct masks `index` and `index - 1`. */
+  private swapDistinct(index: number): void {
+    const { keyWords } = this.layout;
+    for (let word = 0; word < keyWords; word++) {
+      const at = index * keyWords + word;
+      const moved = this.distinct[at] as number;
+      this.distinct[at] = this.distinct[at - keyWords] as number;
+      this.distinct[at - keyWords] = moved;
+    }
+    const uses = this.usesOf(index);
+    this.distinctUses[index] = this.usesOf(index - 1);
+    this.distinctUses[index - 1] = uses;
+  }
+
+  /** Estimated time of a lookup in a table with this mask and in the rules that it leaves over. */
+  private costNs(store: Int32Array, mask: Int32Array): number {
+    const stamp = ++this.stamp;
+    let served = 0;
+    let groupCount = 0;
+    for (let i = 0; i < this.sampleCount; i++) {
+      const hash = this.maskedHash(store, this.sample[i] as number, mask);
+      if (this.unserved) continue;
+      served++;
+      let slot = (hash >>> 22) & (GROUP_SLOTS - 1);
+      while (this.groupStamp[slot] === stamp && this.groupHash[slot] !== hash)
+        slot = (slot + 1) & (GROUP_SLOTS - 1);
+      if (this.groupStamp[slot] !== stamp) {
+        this.groupStamp[slot] = stamp;
+        this.groupHash[slot] = hash;
+        this.groupRules[slot] = 0;
+        this.groupList[groupCount++] = slot;
+      }
+      this.groupRules[slot] = (this.groupRules[slot] as number) + 1;
+    }
+    if (served === 0) return Infinity;
+    let bucketNs = 0;
+    for (let i = 0; i < groupCount; i++) {
+      const rules = this.groupRules[this.groupList[i] as number] as number;
+      bucketNs += (rules / served) * searchNs(1 + (rules - 1) * this.scale);
+    }
+    return PROBE_NS + bucketNs + searchNs((this.sampleCount - served) * this.scale);
+  }
+
+  /** Whether the last `maskedHash` met a rule that the mask cannot serve. */
+  private unserved = false;
+
+  private maskedHash(store: Int32Array, rule: number, mask: Int32Array): number {
+    const { keyWords, valueAt, maskAt } = this.layout;
+    let hash = 0;
+    let extra = 0;
+    for (let word = 0; word < keyWords; word++) {
+      const bits = mask[word] as number;
+      extra |= bits & ~(store[rule + (maskAt[word] as number)] as number);
+      const value = (store[rule + (valueAt[word] as number)] as number) & bits;
+      hash = (hash + Math.imul(value ^ (value >>> 16), this.multipliers[word] as number)) | 0;
+    }
+    this.unserved = extra !== 0;
+    return hash;
+  }
+
+  /** Leaves in the sample the rules that the chosen mask does not serve. */
+  private dropServed(store: Int32Array): void {
+    let kept = 0;
+    for (let i = 0; i < this.sampleCount; i++) {
+      const rule = this.sample[i] as number;
+      this.maskedHash(store, rule, this.best);
+      if (this.unserved) this.sample[kept++] = rule;
+    }
+    this.sampleCount = kept;
+  }
+}
