@@ -31,7 +31,7 @@ export interface TwinOptions {
   /** Descriptors per ring, 64 to 4096 in steps of 8; default 512 (ixgbe). */
   rxSlots?: number;
   txSlots?: number;
-  /** Interrupt interval per vector, µs; 0 for none; default 8 (ixgbe starts between 8 and 50). */
+  /** Interrupt interval per vector, µs; 0 for none; default 50 (ixgbe's IXGBE_20K_ITR; ours does not adapt). */
   interruptIntervalUs?: number;
   /** Largest MTU; default 9710 (ixgbe). Captures of GSO frames need more, up to 65,517. */
   maxMtuBytes?: number;
@@ -61,7 +61,7 @@ export class TwinAdapter {
   queueCount = 1;
   rxSlots = 512;
   txSlots = 512;
-  interruptIntervalUs = 8;
+  interruptIntervalUs = 50;
   rssUdp = false;
   firstCpu = 0;
   /** Port of the device that this function drives. */

@@ -63,7 +63,8 @@ export function configureUnits(adapter: TwinAdapter): void {
   const hlreg0 = bar0.read32(R.HLREG0);
   const jumbo = dev.mtuBytes > 1500 ? R.HLREG0_JUMBOEN : 0;
   const base = (hlreg0 & ~R.HLREG0_JUMBOEN) | R.HLREG0_TXCRCEN | R.HLREG0_RXCRCSTRP;
-  bar0.write32(R.HLREG0, (base | R.HLREG0_TXPADEN | jumbo) >>> 0);
+  // Padding stays as the device resets it (on, for every device but the veth-like ones of recordings).
+  bar0.write32(R.HLREG0, (base | jumbo) >>> 0);
   bar0.write32(R.RDRXCTL, bar0.read32(R.RDRXCTL) | R.RDRXCTL_CRCSTRIP);
   bar0.write32(R.MAXFRS, (maxFrameBytes(dev.mtuBytes) << R.MAXFRS_MFS_SHIFT) >>> 0);
   for (let i = 0; i < 32; i++) {
