@@ -12,7 +12,7 @@ export function sumWords(bytes: Uint8Array, at: number, lenBytes: number, seed =
 
 /** Folds a sum to 16 bits and inverts it: what stands in a checksum field; 0 over data that includes a right checksum. */
 export function foldChecksum(sum: number): number {
-  let folded = (sum & 0xffff) + Math.floor(sum / 0x10000);
+  let folded = (sum & 0xffff) + (sum >>> 16);
   folded = (folded & 0xffff) + (folded >>> 16);
   folded = (folded & 0xffff) + (folded >>> 16);
   return ~folded & 0xffff;

@@ -8,7 +8,6 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { AF_INET, AF_INET6, loadInt32 } from './address.ts';
 import { PrefixTable } from './prefix-table.ts';
-import type { Neighbour } from './neigh.ts';
 
 export type RouteType =
   'unicast' | 'local' | 'broadcast' | 'multicast' | 'blackhole' | 'unreachable' | 'prohibit';
@@ -61,8 +60,14 @@ export class Route {
   /** Valid while equal to `fib.genId`. */
   genId: number;
   readonly scope: number;
-  /** Next hop found by the last packet (neigh.ts checks that it is still alive). */
-  neighbour: Neighbour | null = null;
+  /** Next hop found by the last packet: its place in the neighbour table, good while neighGeneration is the table's. */
+  neighIndex = -1;
+  neighGeneration = -1;
+  /** Destination as int32 words, the key in the destination cache (IPv4: the first word). */
+  key0 = 0;
+  key1 = 0;
+  key2 = 0;
+  key3 = 0;
   /** The configured route behind it. */
   readonly entry: FibEntry;
 
@@ -87,88 +92,88 @@ export class Route {
 
 const CACHE_MAX = 1 << 20;
 
-/** Destination -> Route, open addressing over int32 words; emptied when genId moves. */
+/**
+ * Destination -> Route, open addressing; emptied when genId moves. The key stands in the Route, which a hit needs anyway: a
+ * look-up touches one array slot and the Route.
+ */
 class RouteCache {
-  private readonly words: number;
   private mask = 1023;
-  private keys: Int32Array;
   private routes: (Route | null)[];
-  private used: Uint8Array;
   private count = 0;
   private genId = 0;
 
-  constructor(words: number) {
-    this.words = words;
-    this.keys = new Int32Array(1024 * words);
+  constructor() {
     this.routes = new Array<Route | null>(1024).fill(null);
-    this.used = new Uint8Array(1024);
   }
 
-  /** Slot of the destination, or the free slot where it belongs. */
-  slot(a: number, b: number, c: number, d: number, genId: number): number {
+  /** The cached route, null when the destination is not here. */
+  find(a: number, b: number, c: number, d: number, genId: number): Route | null {
     if (this.genId !== genId) this.clear(genId);
-    let h = Math.imul(
-      a ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c, 0x27d4eb2f) ^ Math.imul(d, 0x165667b1),
-      0x9e3779b1,
-    );
-    h ^= h >>> 15;
-    for (let i = h & this.mask; ; i = (i + 1) & this.mask) {
-      if (this.used[i] === 0) return i;
-      const k = i * this.words;
-      if (this.keys[k] !== a) continue;
-      if (this.words === 1) return i;
-      if (this.keys[k + 1] === b && this.keys[k + 2] === c && this.keys[k + 3] === d) return i;
+    const { routes, mask } = this;
+    for (let i = hashOf(a, b, c, d) & mask; ; i = (i + 1) & mask) {
+      const route = routes[i];
+      if (route === null) return null;
+      if (route.key0 === a && route.key1 === b && route.key2 === c && route.key3 === d)
+        return route;
     }
   }
 
-  get(slot: number): Route | null {
-    return this.routes[slot];
+  /** Puts a route under its destination, in place of the one that is there. */
+  set(route: Route, a: number, b: number, c: number, d: number, genId: number): void {
+    if (this.genId !== genId) this.clear(genId);
+    route.key0 = a;
+    route.key1 = b;
+    route.key2 = c;
+    route.key3 = d;
+    this.place(route);
+    if (this.count * 2 > this.mask) this.grow();
   }
 
-  set(slot: number, a: number, b: number, c: number, d: number, route: Route | null): void {
-    this.routes[slot] = route;
-    if (this.used[slot] !== 0) return;
-    this.used[slot] = 1;
-    const k = slot * this.words;
-    this.keys[k] = a;
-    if (this.words === 4) {
-      this.keys[k + 1] = b;
-      this.keys[k + 2] = c;
-      this.keys[k + 3] = d;
+  private place(route: Route): void {
+    const { routes, mask } = this;
+    let i = hashOf(route.key0, route.key1, route.key2, route.key3) & mask;
+    for (; ; i = (i + 1) & mask) {
+      const old = routes[i];
+      if (old === null) {
+        this.count++;
+        break;
+      }
+      if (
+        old.key0 === route.key0 &&
+        old.key1 === route.key1 &&
+        old.key2 === route.key2 &&
+        old.key3 === route.key3
+      )
+        break;
     }
-    if (++this.count * 2 > this.mask) this.grow();
+    routes[i] = route;
   }
 
   private clear(genId: number): void {
     this.genId = genId;
     if (this.count === 0) return;
-    this.used.fill(0);
     this.routes.fill(null);
     this.count = 0;
   }
 
   private grow(): void {
-    const { keys, routes, used, words } = this;
+    const old = this.routes;
     const size = (this.mask + 1) * 2;
     if (size > CACHE_MAX * 2) {
       this.clear(this.genId);
       return;
     }
     this.mask = size - 1;
-    this.keys = new Int32Array(size * words);
     this.routes = new Array<Route | null>(size).fill(null);
-    this.used = new Uint8Array(size);
     this.count = 0;
-    for (let i = 0; i < used.length; i++) {
-      if (used[i] === 0) continue;
-      const k = i * words;
-      const a = keys[k];
-      const b = words === 4 ? keys[k + 1] : 0;
-      const c = words === 4 ? keys[k + 2] : 0;
-      const d = words === 4 ? keys[k + 3] : 0;
-      this.set(this.slot(a, b, c, d, this.genId), a, b, c, d, routes[i]);
-    }
+    for (const route of old) if (route !== null) this.place(route);
   }
+}
+
+function hashOf(a: number, b: number, c: number, d: number): number {
+  const mixed = a ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c, 0x27d4eb2f) ^ Math.imul(d, 0x165667b1);
+  const h = Math.imul(mixed, 0x9e3779b1);
+  return h ^ (h >>> 15);
 }
 
 export class Fib {
@@ -179,8 +184,8 @@ export class Fib {
   private readonly main4 = new PrefixTable(AF_INET);
   private readonly local6 = new PrefixTable(AF_INET6);
   private readonly main6 = new PrefixTable(AF_INET6);
-  private readonly cache4 = new RouteCache(1);
-  private readonly cache6 = new RouteCache(4);
+  private readonly cache4 = new RouteCache();
+  private readonly cache6 = new RouteCache();
   private readonly scratch = new Uint8Array(4);
 
   /** Makes every cached route stale (route, address, link state or MTU changed). */
@@ -191,11 +196,10 @@ export class Fib {
   /** Route for an IPv4 destination (int32, host order); `oif` 0 for any device. null: no route (ENETUNREACH). */
   lookup4(dst: number, oif = 0): Route | null {
     if (oif !== 0) return this.find4(dst, oif);
-    const slot = this.cache4.slot(dst, 0, 0, 0, this.genId);
-    const cached = this.cache4.get(slot);
+    const cached = this.cache4.find(dst, 0, 0, 0, this.genId);
     if (cached !== null) return cached;
     const route = this.find4(dst, 0);
-    if (route !== null) this.cache4.set(slot, dst, 0, 0, 0, route);
+    if (route !== null) this.cache4.set(route, dst, 0, 0, 0, this.genId);
     return route;
   }
 
@@ -206,11 +210,10 @@ export class Fib {
     const b = loadInt32(bytes, at + 4);
     const c = loadInt32(bytes, at + 8);
     const d = loadInt32(bytes, at + 12);
-    const slot = this.cache6.slot(a, b, c, d, this.genId);
-    const cached = this.cache6.get(slot);
+    const cached = this.cache6.find(a, b, c, d, this.genId);
     if (cached !== null) return cached;
     const route = this.find6(bytes, at, 0);
-    if (route !== null) this.cache6.set(slot, a, b, c, d, route);
+    if (route !== null) this.cache6.set(route, a, b, c, d, this.genId);
     return route;
   }
 
@@ -272,11 +275,11 @@ export class Fib {
     const c = six ? loadInt32(dst, 8) : 0;
     const d = six ? loadInt32(dst, 12) : 0;
     const cache = six ? this.cache6 : this.cache4;
-    const slot = cache.slot(a, b, c, d, this.genId);
-    const old = cache.get(slot);
+    const old = cache.find(a, b, c, d, this.genId);
     if (old === null) return;
     old.genId = -1;
-    cache.set(slot, a, b, c, d, null);
+    const route = six ? this.find6(dst, 0, 0) : this.find4(a, 0);
+    if (route !== null) cache.set(route, a, b, c, d, this.genId);
   }
 
   /** The tables, for listing and administration. */

@@ -42,6 +42,7 @@ const DELAY_PROBE_PS = 5 * PS_PER_S;
 const REACHABLE_PS = 30 * PS_PER_S;
 
 const ETH_HEADER_BYTES = 14;
+const HEADER_STRIDE = 16;
 
 /** One neighbour on one device. */
 export class Neighbour {
@@ -51,8 +52,8 @@ export class Neighbour {
   readonly address: Uint8Array;
   /** Meaningful while the state is in NUD_VALID. */
   readonly mac = new Uint8Array(6);
-  /** Ethernet header of packets to it: its MAC, the device's, the family's ethertype. */
-  readonly header = new Uint8Array(ETH_HEADER_BYTES);
+  /** Place in the table's columns. */
+  readonly index: number;
   /** One NUD_* bit. */
   state = NUD_NONE;
   /** IPv6: it said that it is a router. */
@@ -66,13 +67,11 @@ export class Neighbour {
   timer: EventId = NO_EVENT;
   queue: SkBuff[] = [];
 
-  constructor(family: number, dev: NetDevice, address: Uint8Array) {
+  constructor(family: number, dev: NetDevice, address: Uint8Array, index: number) {
+    this.index = index;
     this.family = family;
     this.dev = dev;
     this.address = address;
-    this.header.set(dev.mac, 6);
-    this.header[12] = family === AF_INET ? 0x08 : 0x86;
-    this.header[13] = family === AF_INET ? 0x00 : 0xdd;
   }
 
   /** Its MAC address may be used. */
@@ -84,6 +83,13 @@ export class Neighbour {
 export class NeighbourTable {
   private readonly stack: NetStack;
   private readonly byAddress = new Map<number | string, Neighbour>();
+  private readonly slots: (Neighbour | null)[] = [];
+  private readonly freeSlots: number[] = [];
+  /** State and Ethernet header (16 bytes apart) of each neighbour side by side: what a forwarded packet touches. */
+  private states = new Uint8Array(64);
+  private headers = new Uint8Array(64 * HEADER_STRIDE);
+  /** Incremented when a neighbour leaves: indices that routes remember are good only for the same value. */
+  private generation = 0;
 
   constructor(stack: NetStack) {
     this.stack = stack;
@@ -95,19 +101,25 @@ export class NeighbourTable {
    */
   output(skb: SkBuff, dev: NetDevice, route: Route): void {
     this.stack.kernel.charge(NEIGH_OUTPUT_PS);
-    let neighbour = route.neighbour;
-    if (neighbour === null || neighbour.dead || neighbour.dev !== dev) {
-      if (this.outputMapped(skb, dev, route)) return;
-      neighbour = this.nextHop(skb, dev, route);
-      route.neighbour = neighbour;
+    if (route.neighGeneration === this.generation && route.dev === dev) {
+      const index = route.neighIndex;
+      if ((this.states[index] & NUD_CONNECTED) !== 0) {
+        this.pushHeader(skb, this.headers, index * HEADER_STRIDE);
+        this.stack.xmit(skb, dev);
+      } else this.outputTo(skb, this.slots[index] as Neighbour);
+      return;
     }
+    if (this.outputMapped(skb, dev, route)) return;
+    const neighbour = this.nextHop(skb, dev, route);
+    route.neighIndex = neighbour.index;
+    route.neighGeneration = this.generation;
     this.outputTo(skb, neighbour);
   }
 
   /** Same with a known neighbour. */
   outputTo(skb: SkBuff, neighbour: Neighbour): void {
     if ((neighbour.state & NUD_CONNECTED) === 0 && !this.use(neighbour, skb)) return;
-    this.pushHeader(skb, neighbour.header);
+    this.pushHeader(skb, this.headers, neighbour.index * HEADER_STRIDE);
     this.stack.xmit(skb, neighbour.dev);
   }
 
@@ -122,7 +134,10 @@ export class NeighbourTable {
     const old = this.byAddress.get(key);
     if (old !== undefined) return old;
     const family = lenBytes === 4 ? AF_INET : AF_INET6;
-    const neighbour = new Neighbour(family, dev, address.slice(at, at + lenBytes));
+    const index = this.freeSlots.pop() ?? this.slots.length;
+    const neighbour = new Neighbour(family, dev, address.slice(at, at + lenBytes), index);
+    this.slots[index] = neighbour;
+    this.fillColumns(neighbour);
     neighbour.updatedPs = neighbour.usedPs = this.stack.scheduler.nowPs;
     this.byAddress.set(key, neighbour);
     return neighbour;
@@ -194,7 +209,7 @@ export class NeighbourTable {
     if (state !== old) this.setState(neighbour, state);
     if (!same || (old & NUD_VALID) === 0) {
       if (mac !== null) neighbour.mac.set(mac);
-      neighbour.header.set(neighbour.mac, 0);
+      this.headers.set(neighbour.mac, neighbour.index * HEADER_STRIDE);
       if ((state & NUD_CONNECTED) === 0) neighbour.confirmedPs = now - 2 * REACHABLE_PS;
     }
     if ((old & NUD_VALID) === 0 && neighbour.queue.length > 0) this.sendQueue(neighbour);
@@ -282,7 +297,7 @@ export class NeighbourTable {
       header[4] = b[at + 18];
       header[5] = b[at + 19];
     } else return false;
-    this.pushHeader(skb, header);
+    this.pushHeader(skb, header, 0);
     this.stack.xmit(skb, dev);
     return true;
   }
@@ -296,13 +311,30 @@ export class NeighbourTable {
       : this.findOrCreate(dev, skb.bytes, skb.at + 16, 4);
   }
 
-  private pushHeader(skb: SkBuff, header: Uint8Array): void {
+  private pushHeader(skb: SkBuff, header: Uint8Array, headerAt: number): void {
     const at = skb.at - ETH_HEADER_BYTES;
     const { bytes } = skb;
-    for (let i = 0; i < ETH_HEADER_BYTES; i++) bytes[at + i] = header[i];
+    for (let i = 0; i < ETH_HEADER_BYTES; i++) bytes[at + i] = header[headerAt + i];
     skb.at = at;
     skb.macAt = at;
     skb.lenBytes += ETH_HEADER_BYTES;
+  }
+
+  private fillColumns(neighbour: Neighbour): void {
+    const { index, dev, family } = neighbour;
+    if (index >= this.states.length) {
+      const states = new Uint8Array(index * 2);
+      states.set(this.states);
+      this.states = states;
+      const headers = new Uint8Array(index * 2 * HEADER_STRIDE);
+      headers.set(this.headers);
+      this.headers = headers;
+    }
+    const at = index * HEADER_STRIDE;
+    this.states[index] = NUD_NONE;
+    this.headers.set(dev.mac, at + 6);
+    this.headers[at + 12] = family === AF_INET ? 0x08 : 0x86;
+    this.headers[at + 13] = family === AF_INET ? 0x00 : 0xdd;
   }
 
   private setState(neighbour: Neighbour, state: number): void {
@@ -310,6 +342,7 @@ export class NeighbourTable {
     this.stack.scheduler.cancel(neighbour.timer);
     neighbour.timer = NO_EVENT;
     neighbour.state = state;
+    this.states[neighbour.index] = state;
     neighbour.updatedPs = now;
     if (state === NUD_REACHABLE) this.startTimer(neighbour, now + REACHABLE_PS);
     else if (state === NUD_DELAY) this.startTimer(neighbour, now + DELAY_PROBE_PS);
@@ -346,6 +379,10 @@ export class NeighbourTable {
   private forget(neighbour: Neighbour): void {
     this.stack.scheduler.cancel(neighbour.timer);
     neighbour.dead = true;
+    this.generation++;
+    this.states[neighbour.index] = NUD_NONE;
+    this.slots[neighbour.index] = null;
+    this.freeSlots.push(neighbour.index);
     this.byAddress.delete(tableKey(neighbour.dev, neighbour.address, 0, neighbour.address.length));
     for (const skb of neighbour.queue) this.stack.drop(skb, StackDrop.NEIGH_FAILED);
     neighbour.queue = [];
