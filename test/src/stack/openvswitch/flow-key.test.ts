@@ -27,7 +27,8 @@ function textOfRow(row: Row, inPort: number): string {
   let inner = networkOfRow(row);
   const hasInnerTag = row['ieee8021ad.id'] !== '';
   if (row['vlan.id'] !== '') {
-    inner = `eth_type(${hasInnerTag ? '0x8100' : row['eth.type']}),vlan(vid=${row['vlan.id']},pcp=0),encap(${inner})`;
+    const tpid = hasInnerTag ? '0x8100' : row['eth.type'];
+    inner = `eth_type(${tpid}),vlan(vid=${row['vlan.id']},pcp=0),encap(${inner})`;
   }
   if (hasInnerTag) {
     inner = `eth_type(0x88a8),vlan(vid=${row['ieee8021ad.id']},pcp=0),encap(${inner})`;
@@ -47,7 +48,8 @@ function networkOfRow(row: Row): string {
     const frag = later ? 'later' : row['ip.flags.mf'] === '1' ? 'first' : 'no';
     const proto = row['ip.proto'];
     const tail = `tos=${hexField(row['ip.dsfield'])},ttl=${row['ip.ttl']},frag=${frag}`;
-    const text = `eth_type(0x0800),ipv4(src=${row['ip.src']},dst=${row['ip.dst']},proto=${proto},${tail})`;
+    const ends = `src=${row['ip.src']},dst=${row['ip.dst']},proto=${proto}`;
+    const text = `eth_type(0x0800),ipv4(${ends},${tail})`;
     return later ? text : `${text},${transportOfRow(row, proto)}`;
   }
   const offset = row['ipv6.fraghdr.offset'];
