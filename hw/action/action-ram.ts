@@ -1,7 +1,8 @@
-// Action memory: one encoded action list per table entry, 18 words, decoded once when the entry is added.
+// Action memory: one encoded action list per table entry, 18 words in a row of 32 (what an IPv4 entry
+// needs is in the first 16: one cache line), decoded once when the entry is added.
 // The order of execution is fixed (see execute.ts); flags say which steps an entry has.
 
-export const ACTION_WORDS = 18;
+export const ACTION_WORDS = 32;
 /** ActionFlag bits (admin/format.ts). */
 export const A_FLAGS = 0;
 /** Verdict in bits 7:0, egress port 15:8, queue 23:16. */
@@ -28,7 +29,7 @@ export class ActionRam {
     this.words = new Uint32Array(entries * ACTION_WORDS);
   }
 
-  /** Copies 18 words into the slot of `handle`. */
+  /** Copies an action into the slot of `handle`. */
   write(handle: number, action: Uint32Array): void {
     const at = handle * ACTION_WORDS;
     for (let i = 0; i < ACTION_WORDS; i++) this.words[at + i] = action[i] as number;

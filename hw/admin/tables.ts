@@ -123,14 +123,10 @@ export class AdminTables {
     let at = memory.offset;
     for (let handle = first; handle < first + count; handle++, at += F.COUNTER_RECORD_BYTES) {
       const isUsed = this.isUsed(isFlow, handle);
-      F.writeU64(view, at + F.REC_PACKETS, isUsed ? (stats.packets[handle] as number) : 0);
-      F.writeU64(view, at + F.REC_BYTES, isUsed ? (stats.bytes[handle] as number) : 0);
-      F.writeU64(
-        view,
-        at + F.REC_LAST_HIT_PS,
-        isUsed ? Math.floor(stats.lastHitPs[handle] as number) : 0,
-      );
-      const flags = F.REC_FLAG_VALID | (stats.hitBit[handle] === 1 ? F.REC_FLAG_HIT : 0);
+      F.writeU64(view, at + F.REC_PACKETS, isUsed ? stats.packets(handle) : 0);
+      F.writeU64(view, at + F.REC_BYTES, isUsed ? stats.bytes(handle) : 0);
+      F.writeU64(view, at + F.REC_LAST_HIT_PS, isUsed ? Math.floor(stats.lastHitPs(handle)) : 0);
+      const flags = F.REC_FLAG_VALID | (stats.wasHit(handle) ? F.REC_FLAG_HIT : 0);
       view.setUint32(at + F.REC_FLAGS, isUsed ? flags : 0, true);
       const cookies = isFlow ? this.flowCookie : this.tcamCookie;
       view.setUint32(at + F.REC_COOKIE, isUsed ? (cookies[handle] as number) : 0, true);
@@ -159,10 +155,10 @@ export class AdminTables {
       if (isList) {
         if (stats.idlePs(handle, nowPs) < idlePs || found >= maxResults) continue;
         view.setUint32(base + 4 * found++, handle, true);
-      } else if (stats.hitBit[handle] === 1) {
+      } else if (stats.wasHit(handle)) {
         const at = base + 4 * (i >> 5);
         view.setUint32(at, view.getUint32(at, true) | (1 << (i & 31)), true);
-        stats.hitBit[handle] = 0;
+        stats.clearHit(handle);
         found++;
       }
     }

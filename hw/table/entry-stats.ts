@@ -1,44 +1,67 @@
-// Counters and age of table entries, one slot per handle, in typed arrays: packets, bytes, last hit, hit bit.
+// Counters and age of table entries: packets, bytes, last hit, insertion, hit bit. One row of 8 doubles per handle in one
+// array, so that a hit touches one cache line (five arrays: five misses on a table of 50 k flows).
 // 64-bit counters are doubles, exact to 2^53.
 
+/** Doubles per entry. */
+const ROW_SHIFT = 3;
+const PACKETS = 0;
+const BYTES = 1;
+const LAST_HIT = 2;
+const ADDED = 3;
+const HIT_BIT = 4;
+
 export class EntryStats {
-  readonly packets: Float64Array;
-  /** Frame bytes without FCS, as received. */
-  readonly bytes: Float64Array;
-  /** Time of the last hit, ps, 0 for never. */
-  readonly lastHitPs: Float64Array;
-  /** Time of insertion, ps. */
-  readonly addedPs: Float64Array;
-  /** Set by a hit, cleared by reading the hit bits. */
-  readonly hitBit: Uint8Array;
+  private readonly rows: Float64Array;
 
   constructor(entries: number) {
-    this.packets = new Float64Array(entries);
-    this.bytes = new Float64Array(entries);
-    this.lastHitPs = new Float64Array(entries);
-    this.addedPs = new Float64Array(entries);
-    this.hitBit = new Uint8Array(entries);
+    this.rows = new Float64Array(entries << ROW_SHIFT);
   }
 
   /** Counts a packet that hit `handle` at `atPs`. */
   hit(handle: number, lenBytes: number, atPs: number): void {
-    this.packets[handle] = (this.packets[handle] as number) + 1;
-    this.bytes[handle] = (this.bytes[handle] as number) + lenBytes;
-    this.lastHitPs[handle] = atPs;
-    this.hitBit[handle] = 1;
+    const rows = this.rows;
+    const at = handle << ROW_SHIFT;
+    rows[at + PACKETS] = (rows[at + PACKETS] as number) + 1;
+    rows[at + BYTES] = (rows[at + BYTES] as number) + lenBytes;
+    rows[at + LAST_HIT] = atPs;
+    rows[at + HIT_BIT] = 1;
   }
 
   /** Starts a new entry's counters. */
   clear(handle: number, nowPs: number): void {
-    this.packets[handle] = 0;
-    this.bytes[handle] = 0;
-    this.lastHitPs[handle] = 0;
-    this.addedPs[handle] = nowPs;
-    this.hitBit[handle] = 0;
+    const at = handle << ROW_SHIFT;
+    this.rows.fill(0, at, at + HIT_BIT + 1);
+    this.rows[at + ADDED] = nowPs;
+  }
+
+  /** Packets that hit the entry. */
+  packets(handle: number): number {
+    return this.rows[(handle << ROW_SHIFT) + PACKETS] as number;
+  }
+
+  /** Their bytes without FCS, as received. */
+  bytes(handle: number): number {
+    return this.rows[(handle << ROW_SHIFT) + BYTES] as number;
+  }
+
+  /** Time of the last hit, ps, 0 for never. */
+  lastHitPs(handle: number): number {
+    return this.rows[(handle << ROW_SHIFT) + LAST_HIT] as number;
+  }
+
+  /** Whether the entry was hit since its hit bit was cleared. */
+  wasHit(handle: number): boolean {
+    return this.rows[(handle << ROW_SHIFT) + HIT_BIT] === 1;
+  }
+
+  /** Clears the hit bit. */
+  clearHit(handle: number): void {
+    this.rows[(handle << ROW_SHIFT) + HIT_BIT] = 0;
   }
 
   /** Time since the last hit, or since insertion, ps. */
   idlePs(handle: number, nowPs: number): number {
-    return nowPs - Math.max(this.lastHitPs[handle] as number, this.addedPs[handle] as number);
+    const at = handle << ROW_SHIFT;
+    return nowPs - Math.max(this.rows[at + LAST_HIT] as number, this.rows[at + ADDED] as number);
   }
 }

@@ -9,6 +9,9 @@
 import { assert } from '../base/assert.ts';
 import { EXACT_KEY_WORDS } from '../parse/key-layout.ts';
 
+/** Words from one stored key to the next: one cache line. */
+const KEY_STRIDE = 16;
+
 /** Results of `insert` below 0. */
 export const INSERT_TABLE_FULL = -1;
 export const INSERT_BUCKET_FULL = -2;
@@ -41,9 +44,8 @@ export class ExactMatchTable {
   private readonly bucketMask: number;
   private readonly stashEntries: number;
   private readonly maxKicks: number;
-  /** Handle per slot, −1 free; the stash follows the buckets. */
-  private readonly slotHandle: Int32Array;
-  private readonly slotHash: Int32Array;
+  /** Hash and handle (−1: free) per slot, side by side: a bucket is one cache line. The stash follows the buckets. */
+  private readonly slots: Int32Array;
   private readonly stashAt: number;
   private stashCount = 0;
   private readonly keys: Uint32Array;
@@ -67,9 +69,8 @@ export class ExactMatchTable {
     this.stashEntries = stashEntries;
     this.maxKicks = maxKicks;
     this.stashAt = entries;
-    this.slotHandle = new Int32Array(entries + stashEntries).fill(-1);
-    this.slotHash = new Int32Array(entries + stashEntries);
-    this.keys = new Uint32Array(entries * EXACT_KEY_WORDS);
+    this.slots = new Int32Array(2 * (entries + stashEntries)).fill(-1);
+    this.keys = new Uint32Array(entries * KEY_STRIDE);
     this.used = new Uint8Array(entries);
     this.handleSlot = new Int32Array(entries).fill(-1);
     this.freeHandles = new Int32Array(entries);
@@ -79,7 +80,7 @@ export class ExactMatchTable {
 
   /** Removes everything. */
   clear(): void {
-    this.slotHandle.fill(-1);
+    this.slots.fill(-1);
     this.handleSlot.fill(-1);
     this.used.fill(0);
     this.stashCount = 0;
@@ -123,7 +124,7 @@ export class ExactMatchTable {
     const slot = this.makeRoom(hash);
     if (slot < 0) return INSERT_BUCKET_FULL;
     const handle = this.freeHandles[--this.freeCount] as number;
-    this.keys.set(key.subarray(0, EXACT_KEY_WORDS), handle * EXACT_KEY_WORDS);
+    this.keys.set(key.subarray(0, EXACT_KEY_WORDS), handle * KEY_STRIDE);
     this.used[handle] = 1;
     this.place(slot, handle, hash);
     this.count++;
@@ -134,7 +135,7 @@ export class ExactMatchTable {
   remove(handle: number): boolean {
     if (!this.isUsed(handle)) return false;
     const slot = this.handleSlot[handle] as number;
-    this.slotHandle[slot] = -1;
+    this.slots[2 * slot + 1] = -1;
     if (slot >= this.stashAt) this.stashCount--;
     this.handleSlot[handle] = -1;
     this.used[handle] = 0;
@@ -145,15 +146,15 @@ export class ExactMatchTable {
 
   /** Copies an entry's key (11 words) to `out`. */
   readKey(handle: number, out: Uint32Array): void {
-    const at = handle * EXACT_KEY_WORDS;
+    const at = handle * KEY_STRIDE;
     for (let i = 0; i < EXACT_KEY_WORDS; i++) out[i] = this.keys[at + i] as number;
   }
 
   private probe(key: Uint32Array, hash: number, from: number, to: number): number {
     for (let slot = from; slot < to; slot++) {
-      if (this.slotHash[slot] !== hash) continue;
-      const handle = this.slotHandle[slot] as number;
-      if (handle >= 0 && this.keyEquals(key, handle * EXACT_KEY_WORDS)) return handle;
+      if (this.slots[2 * slot] !== hash) continue;
+      const handle = this.slots[2 * slot + 1] as number;
+      if (handle >= 0 && this.keyEquals(key, handle * KEY_STRIDE)) return handle;
     }
     return -1;
   }
@@ -172,7 +173,7 @@ export class ExactMatchTable {
   private freeSlotIn(bucket: number): number {
     const from = bucket * this.ways;
     for (let slot = from; slot < from + this.ways; slot++)
-      if ((this.slotHandle[slot] as number) < 0) return slot;
+      if ((this.slots[2 * slot + 1] as number) < 0) return slot;
     return -1;
   }
 
@@ -184,7 +185,7 @@ export class ExactMatchTable {
     if (slot < 0) slot = this.displace(first);
     if (slot >= 0) return slot;
     for (let s = this.stashAt; s < this.stashAt + this.stashEntries; s++)
-      if ((this.slotHandle[s] as number) < 0) return s;
+      if ((this.slots[2 * s + 1] as number) < 0) return s;
     return -1;
   }
 
@@ -196,13 +197,13 @@ export class ExactMatchTable {
       const victim = bucket * this.ways + (this.kickTurn++ % this.ways);
       for (let i = 0; i < kicks; i++) if (path[i] === victim) return -1;
       path[kicks] = victim;
-      bucket = this.otherBucket(this.slotHash[victim] as number, bucket);
+      bucket = this.otherBucket(this.slots[2 * victim] as number, bucket);
       let free = this.freeSlotIn(bucket);
       if (free < 0) continue;
       for (let i = kicks; i >= 0; i--) {
         const source = path[i] as number;
-        this.place(free, this.slotHandle[source] as number, this.slotHash[source] as number);
-        this.slotHandle[source] = -1;
+        this.place(free, this.slots[2 * source + 1] as number, this.slots[2 * source] as number);
+        this.slots[2 * source + 1] = -1;
         this.lastMoves++;
         free = source;
       }
@@ -212,8 +213,8 @@ export class ExactMatchTable {
   }
 
   private place(slot: number, handle: number, hash: number): void {
-    this.slotHandle[slot] = handle;
-    this.slotHash[slot] = hash;
+    this.slots[2 * slot + 1] = handle;
+    this.slots[2 * slot] = hash;
     this.handleSlot[handle] = slot;
     if (slot >= this.stashAt) this.stashCount++;
   }

@@ -65,17 +65,21 @@ export class Planner {
     this.trial = new Int32Array(layout.keyWords);
   }
 
-  /** Plans tables for the `ruleCount` rules in `ids`; returns how many masks it left in `masks` (0: keep a list). */
-  plan(store: Int32Array, ids: Int32Array, ruleCount: number): number {
+  /**
+   * Plans tables for `ruleCount` rules, of which `ids` holds `idCount`; returns how many masks it left in `masks`
+   * (0: keep a list).
+   */
+  plan(store: Int32Array, ids: Int32Array, idCount: number, ruleCount: number): number {
     const { keyWords, storeWords } = this.layout;
-    this.sampleCount = Math.min(ruleCount, SAMPLE_MAX);
+    this.sampleCount = Math.min(idCount, SAMPLE_MAX);
     this.scale = ruleCount / this.sampleCount;
+    const stride = idCount / this.sampleCount;
     for (let i = 0; i < this.sampleCount; i++)
-      this.sample[i] = (ids[Math.floor(i * this.scale)] as number) * storeWords;
+      this.sample[i] = (ids[Math.floor(i * stride)] as number) * storeWords;
     let tableCount = 0;
     while (tableCount < TABLES_MAX && this.sampleCount > 0) {
       const bestNs = this.findMask(store);
-      if (bestNs >= searchNs(this.sampleCount * this.scale)) break;
+      if (bestNs >= RULE_NS * this.sampleCount * this.scale) break;
       this.masks.set(this.best, tableCount * keyWords);
       tableCount++;
       this.dropServed(store);

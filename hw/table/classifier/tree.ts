@@ -86,23 +86,24 @@ export class Tree {
   }
 
   /**
-   * Starts from an empty root whose tables are planned for rules that come one by one; without a plan the root stays a leaf.
+   * Starts from an empty root whose tables are planned for `ruleCount` rules, of which `sample` holds some, that come one by one.
    * Tables get their final number of slots: no doubling on the way.
    */
-  prepare(ids: Int32Array, count: number): void {
+  prepare(sample: Int32Array, sampleCount: number, ruleCount: number): void {
     this.drop(this.root);
     this.root = 0;
-    const tables = this.planner.plan(this.store.words, ids, count);
+    const tables = this.planner.plan(this.store.words, sample, sampleCount, ruleCount);
     if (tables === 0) return;
-    const node = this.makeNode(tables, count);
+    const node = this.makeNode(tables, ruleCount);
     this.root = -node;
     const shares = new Int32Array(tables);
-    for (let i = 0; i < count; i++) {
-      const table = this.tableFor(node, ids[i] as number);
+    for (let i = 0; i < sampleCount; i++) {
+      const table = this.tableFor(node, sample[i] as number);
       if (table !== 0) this.addShare(shares, node, table);
     }
+    const scale = ruleCount / sampleCount;
     for (let i = 0; i < tables; i++)
-      this.makeSlots(node + NODE_TABLES + i * this.tableWords, shares[i] as number);
+      this.makeSlots(node + NODE_TABLES + i * this.tableWords, (shares[i] as number) * scale);
   }
 
   private addShare(shares: Int32Array, node: number, table: number): void {
@@ -116,7 +117,7 @@ export class Tree {
   private build(ids: Int32Array, count: number): number {
     if (count === 0) return 0;
     if (count <= LEAF_MAX) return this.makeLeaf(ids, count, LEAF_MAX);
-    const tables = this.planner.plan(this.store.words, ids, count);
+    const tables = this.planner.plan(this.store.words, ids, count, count);
     if (tables === 0) return this.makeLeaf(ids, count, 2 * count);
     return this.fillNode(this.makeNode(tables, count), tables, ids, count);
   }
@@ -212,14 +213,15 @@ export class Tree {
       count = 0;
       for (let i = heads[slot] as number; i !== 0; i = next[i - 1] as number)
         bucket[count++] = ids[i - 1] as number;
-      const below = this.build(bucket, count);
+      // A bucket of all rules would be planned alike without end: it is a list.
+      const below =
+        count === ids.length ? this.makeLeaf(bucket, count, 2 * count) : this.build(bucket, count);
       this.arena.words[slots + slot] = below;
     }
   }
 
   private sortTables(node: number, tables: number): void {
-    for (let i = 1; i < tables; i++)
-      this.bubble(node, node + NODE_TABLES + i * this.tableWords);
+    for (let i = 1; i < tables; i++) this.bubble(node, node + NODE_TABLES + i * this.tableWords);
   }
 
   /** Moves a table forward until none before it has a worse best priority. */
@@ -304,7 +306,10 @@ export class Tree {
       this.intoLeaf(leaf, id);
       return leaf;
     }
-    const roomier = this.newLeaf(size + (size >> 1) + 1, this.arena.words[leaf + LEAF_LIMIT] as number);
+    const roomier = this.newLeaf(
+      size + (size >> 1) + 1,
+      this.arena.words[leaf + LEAF_LIMIT] as number,
+    );
     const from = leaf + LEAF_RECORDS;
     this.arena.words.copyWithin(roomier + LEAF_RECORDS, from, from + size * leafWords);
     this.arena.words[roomier + LEAF_SIZE] = size;
@@ -394,27 +399,31 @@ export class Tree {
     if (reference === 0) return 0;
     if (reference > 0) return this.removeFromLeaf(reference, id);
     const node = -reference;
-    const words = this.arena.words;
     const before = this.removed;
-    const tables = words[node + NODE_TABLE_COUNT] as number;
-    for (let i = 0; i < tables && this.removed === before; i++) {
-      const table = node + NODE_TABLES + i * this.tableWords;
+    const end = this.tablesEnd(node);
+    for (let table = node + NODE_TABLES; table < end; table += this.tableWords) {
       if (!this.serves(table, id)) continue;
-      const slot = this.slotOf(table, id);
-      words[slot] = this.removeAt(words[slot] as number, id);
-      if (this.removed !== before)
-        words[table + TABLE_COUNT] = (words[table + TABLE_COUNT] as number) - 1;
+      this.removeFromSlot(this.slotOf(table, id), id);
+      if (this.removed === before) continue;
+      this.arena.words[table + TABLE_COUNT] = (this.arena.words[table + TABLE_COUNT] as number) - 1;
+      break;
     }
-    if (this.removed === before)
-      words[node + NODE_REST] = this.removeAt(words[node + NODE_REST] as number, id);
+    if (this.removed === before) this.removeFromSlot(node + NODE_REST, id);
     if (this.removed === before) return reference;
-    const count = (words[node + NODE_COUNT] as number) - 1;
-    words[node + NODE_COUNT] = count;
-    if (count > LEAF_MAX / 2) return reference;
+    const count = (this.arena.words[node + NODE_COUNT] as number) - 1;
+    this.arena.words[node + NODE_COUNT] = count;
+    const planned = this.arena.words[node + NODE_PLANNED] as number;
+    if (count > LEAF_MAX / 2 || planned > REPLAN_MAX) return reference;
     const ids = new Int32Array(count);
     this.collect(reference, ids, 0);
     this.drop(reference);
     return this.build(ids, count);
+  }
+
+  /** Removes below the reference that word `slot` of the arena holds. */
+  private removeFromSlot(slot: number, id: number): void {
+    const below = this.removeAt(this.arena.words[slot] as number, id);
+    this.arena.words[slot] = below;
   }
 
   private removeFromLeaf(leaf: number, id: number): number {
@@ -496,6 +505,13 @@ export class Tree {
         (this.arena.words[table + TABLE_MASK + word] as number) &
         ~(this.store.words[rule + (maskAt[word] as number)] as number);
     return extra === 0;
+  }
+
+  /** One past the last word of a node's tables. */
+  private tablesEnd(node: number): number {
+    return (
+      node + NODE_TABLES + (this.arena.words[node + NODE_TABLE_COUNT] as number) * this.tableWords
+    );
   }
 
   /** The table of a node that takes a rule: of those that serve it the one with most bits; 0 for none. */
