@@ -20,6 +20,7 @@ import { icmpChecksumIsRight, l4ChecksumIsRight } from './checksum.ts';
 import { ICMP_ERROR, ICMP_INVALID, ICMP_UNTRACKED, icmpClass, icmpMayOpen } from './icmp.ts';
 import { PacketView, readTuple } from './packet.ts';
 import { findRelated } from './related.ts';
+import { zeroStats } from './stats.ts';
 import {
   C_FLOW_REFS,
   C_ID,
@@ -62,20 +63,6 @@ export const IP_CT_ESTABLISHED_REPLY = 3;
 export const IP_CT_RELATED_REPLY = 4;
 export const IP_CT_UNTRACKED = 7;
 
-/** The counters of `conntrack -S`. */
-export interface ConntrackStats {
-  found: number;
-  invalid: number;
-  insert: number;
-  insert_failed: number;
-  drop: number;
-  early_drop: number;
-  error: number;
-  search_restart: number;
-  clash_resolve: number;
-  chaintoolong: number;
-}
-
 /** Buckets that early drop looks at. */
 const EARLY_DROP_BUCKETS = 8;
 const SCAN_PERIOD_PS = PS_PER_S;
@@ -91,18 +78,7 @@ interface Unconfirmed {
 export class Conntrack {
   readonly table = new ConnectionTable();
   readonly timeouts: Timeouts;
-  readonly stats: ConntrackStats = {
-    found: 0,
-    invalid: 0,
-    insert: 0,
-    insert_failed: 0,
-    drop: 0,
-    early_drop: 0,
-    error: 0,
-    search_restart: 0,
-    clash_resolve: 0,
-    chaintoolong: 0,
-  };
+  readonly stats = zeroStats();
   /** Zone of packets that enter (rules may not set it yet). */
   zone = 0;
 

@@ -176,7 +176,9 @@ export class FlowTable {
 
   /** Tears down every flow that `which` picks, and collects at once. */
   flush(cause: TeardownCause, which: (flow: Flow) => boolean): void {
-    for (const flow of this.flows) if (flow !== null && which(flow)) this.teardown(flow, cause);
+    for (const flow of this.flows)
+      if (flow !== null && which(flow))
+        this.teardown(flow, this.ctIsDying(flow) ? 'ct-gone' : cause);
     this.collect();
   }
 

@@ -22,6 +22,15 @@ const AF_INET6 = 10;
 const MAX_DEPTH = 16;
 const STATUS_BITS = 0xffff;
 
+/** Words of the instructions that may end their rule, 0 for the others. */
+const OP_LENGTHS = new Uint8Array(32);
+OP_LENGTHS[op.OP_L4PROTO] = OP_LENGTHS[op.OP_FAMILY] = 2;
+OP_LENGTHS[op.OP_NETWORK] = OP_LENGTHS[op.OP_TRANSPORT] = 5;
+OP_LENGTHS[op.OP_META] = OP_LENGTHS[op.OP_CT] = OP_LENGTHS[op.OP_AND] = 2;
+OP_LENGTHS[op.OP_TEST] = OP_LENGTHS[op.OP_ADDRESS6] = OP_LENGTHS[op.OP_IFNAME] = 4;
+OP_LENGTHS[op.OP_SET] = 3;
+OP_LENGTHS[op.OP_FLOW] = 2;
+
 export class Evaluator {
   program: Program;
 
@@ -50,8 +59,13 @@ export class Evaluator {
     let steps = 0;
     for (;;) {
       steps++;
-      let matched = true;
-      switch (code[pc]) {
+      const opcode = code[pc];
+      const length = OP_LENGTHS[opcode];
+      if (length > 0) {
+        pc = this.matches(opcode, code, pc, skb, state) ? pc + length : next;
+        continue;
+      }
+      switch (opcode) {
         case op.OP_RULE:
           next = code[pc + 1];
           pc += 3;
@@ -59,67 +73,9 @@ export class Evaluator {
         case op.OP_END:
         case op.OP_RETURN:
           if (depth === 0) return this.done(policy, steps);
+          // The caller's rule is over when its jump returns: `returns` has the rule after it.
           next = pc = this.returns[--depth];
-          // The caller's rule is over when its jump returns.
           break;
-        case op.OP_L4PROTO:
-          matched = this.locate(skb, state) && this.view.protocol === code[pc + 1];
-          pc += 2;
-          break;
-        case op.OP_FAMILY:
-          matched = state.family === code[pc + 1];
-          pc += 2;
-          break;
-        case op.OP_NETWORK:
-          matched = this.load(skb, skb.networkAt, skb.networkAt + skb.lenBytes, code, pc);
-          pc += 5;
-          break;
-        case op.OP_TRANSPORT:
-          matched =
-            this.locate(skb, state) &&
-            this.load(skb, this.view.l4At, this.view.l4At + this.view.l4Bytes, code, pc);
-          pc += 5;
-          break;
-        case op.OP_META:
-          matched = this.meta(code[pc + 1], skb, state);
-          pc += 2;
-          break;
-        case op.OP_CT:
-          matched = this.conntrack(code[pc + 1], skb);
-          pc += 2;
-          break;
-        case op.OP_AND:
-          this.register &= code[pc + 1];
-          pc += 2;
-          break;
-        case op.OP_TEST:
-          matched = test(code[pc + 1], this.register, code[pc + 2], code[pc + 3]);
-          pc += 4;
-          break;
-        case op.OP_SET:
-          matched =
-            inNumbers(program.numberSets[code[pc + 1]], this.register >>> 0) !==
-            (code[pc + 2] !== 0);
-          pc += 3;
-          break;
-        case op.OP_ADDRESS6:
-          matched =
-            inAddresses(
-              program.addressSets[code[pc + 2]],
-              skb.bytes,
-              skb.networkAt + code[pc + 1],
-            ) !==
-            (code[pc + 3] !== 0);
-          pc += 4;
-          break;
-        case op.OP_IFNAME: {
-          const dev = code[pc + 1] === 0 ? state.inDev : state.outDev;
-          matched =
-            dev !== null &&
-            program.nameSets[code[pc + 2]].has(dev.ifindex, dev.name) !== (code[pc + 3] !== 0);
-          pc += 4;
-          break;
-        }
         case op.OP_COUNT: {
           const values = program.counters[code[pc + 1]];
           values[0]++;
@@ -137,18 +93,62 @@ export class Evaluator {
         case op.OP_GOTO:
           next = pc = code[pc + 1];
           break;
-        case op.OP_FLOW:
-          matched = program.flowtables[code[pc + 1]].add(skb, state);
-          pc += 2;
-          break;
+        case op.OP_REJECT:
+          this.reject(code, pc, skb, state);
+          return this.done(NF_DROP, steps);
         default:
-          if (code[pc] === op.OP_REJECT) {
-            this.reject(code, pc, skb, state);
-            return this.done(NF_DROP, steps);
-          }
           pc = this.modify(code, pc, skb);
       }
-      if (!matched) pc = next;
+    }
+  }
+
+  /** An instruction that may end its rule. */
+  private matches(
+    opcode: number,
+    code: Int32Array,
+    pc: number,
+    skb: SkBuff,
+    state: HookState,
+  ): boolean {
+    const { program } = this;
+    switch (opcode) {
+      case op.OP_L4PROTO:
+        return this.locate(skb, state) && this.view.protocol === code[pc + 1];
+      case op.OP_FAMILY:
+        return state.family === code[pc + 1];
+      case op.OP_NETWORK:
+        return this.load(skb, skb.networkAt, skb.networkAt + skb.lenBytes, code, pc);
+      case op.OP_TRANSPORT: {
+        const { view } = this;
+        if (!this.locate(skb, state)) return false;
+        return this.load(skb, view.l4At, view.l4At + view.l4Bytes, code, pc);
+      }
+      case op.OP_META:
+        return this.meta(code[pc + 1], skb, state);
+      case op.OP_CT:
+        return this.conntrack(code[pc + 1], skb);
+      case op.OP_AND:
+        this.register &= code[pc + 1];
+        return true;
+      case op.OP_TEST:
+        return test(code[pc + 1], this.register, code[pc + 2], code[pc + 3]);
+      case op.OP_SET: {
+        const found = inNumbers(program.numberSets[code[pc + 1]], this.register >>> 0);
+        return found !== (code[pc + 2] !== 0);
+      }
+      case op.OP_ADDRESS6: {
+        const set = program.addressSets[code[pc + 2]];
+        const found = inAddresses(set, skb.bytes, skb.networkAt + code[pc + 1]);
+        return found !== (code[pc + 3] !== 0);
+      }
+      case op.OP_IFNAME: {
+        const dev = code[pc + 1] === 0 ? state.inDev : state.outDev;
+        if (dev === null) return false;
+        const found = program.nameSets[code[pc + 2]].has(dev.ifindex, dev.name);
+        return found !== (code[pc + 3] !== 0);
+      }
+      default:
+        return program.flowtables[code[pc + 1]].add(skb, state);
     }
   }
 

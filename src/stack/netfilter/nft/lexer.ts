@@ -104,12 +104,15 @@ export function tokenName(token: Token): string {
 }
 
 const KEYWORDS = new Set(
-  `table chain rule set map element flowtable counter quota add create insert replace delete list flush reset
-  hook priority policy type device devices flags ip ip6 inet arp bridge netdev tcp udp icmp icmpv6 meta ct accept drop
-  reject jump goto return log limit masquerade snat dnat redirect flow offload mark handle position index ruleset
-  tables chains counters flowtables comment prefix to with notrack queue dup fwd position`.split(
-    /\s+/,
-  ),
+  [
+    'table chain rule set map element flowtable counter quota add create insert replace delete',
+    'list flush reset hook priority policy type device devices flags ip ip6 inet arp bridge',
+    'netdev tcp udp icmp icmpv6 meta ct accept drop reject jump goto return log limit masquerade',
+    'snat dnat redirect flow offload mark handle position index ruleset tables chains counters',
+    'flowtables comment prefix to with notrack queue dup fwd',
+  ]
+    .join(' ')
+    .split(' '),
 );
 
 /** The message with the line and carets under its place. `file` is null for the command line. */
