@@ -199,15 +199,10 @@ export class Addresses {
 
   private insert(address: InterfaceAddress): void {
     // Linux lists IPv6 addresses by scope, global first; IPv4 ones in order of addition.
-    let at = this.all.length;
-    if (address.family === AF_INET6)
-      while (
-        at > 0 &&
-        this.all[at - 1].dev === address.dev &&
-        this.all[at - 1].family === AF_INET6 &&
-        this.all[at - 1].scope > address.scope
-      )
-        at--;
+    const wider = this.all.findIndex(
+      (a) => a.dev === address.dev && a.family === AF_INET6 && a.scope > address.scope,
+    );
+    const at = address.family === AF_INET6 && wider >= 0 ? wider : this.all.length;
     this.all.splice(at, 0, address);
     if (address.family === AF_INET) this.local4.add(loadInt32(address.address, 0));
   }
