@@ -183,9 +183,9 @@ function read16(bytes: Uint8Array, at: number): number {
   return (bytes[at] << 8) | bytes[at + 1];
 }
 
-/** Byte loop for what headers need, `set` for payloads: below about 64 bytes the loop is faster. */
+/** Byte loop for what headers need, `set` for payloads (see chunk-buffer.ts). */
 function copy(from: Uint8Array, at: number, lenBytes: number, to: Uint8Array, toAt: number): void {
-  if (lenBytes > 64) {
+  if (lenBytes > 16) {
     to.set(from.subarray(at, at + lenBytes), toAt);
     return;
   }
