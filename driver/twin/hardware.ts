@@ -47,9 +47,9 @@ export function readMacAddress(adapter: TwinAdapter, mac: Uint8Array): void {
 
 /** Writes the station address (RAR 0). */
 export function writeMacAddress(adapter: TwinAdapter, mac: Uint8Array): void {
-  const low = mac[0]! | (mac[1]! << 8) | (mac[2]! << 16) | (mac[3]! << 24);
+  const low = mac[0] | (mac[1] << 8) | (mac[2] << 16) | (mac[3] << 24);
   adapter.bar0.write32(R.RAL(0), low >>> 0);
-  adapter.bar0.write32(R.RAH(0), (mac[4]! | (mac[5]! << 8) | R.RAH_AV) >>> 0);
+  adapter.bar0.write32(R.RAH(0), (mac[4] | (mac[5] << 8) | R.RAH_AV) >>> 0);
 }
 
 /** Largest frame (FCS included, tag not) for an MTU. */

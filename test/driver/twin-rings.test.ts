@@ -259,7 +259,7 @@ describe('control plane', () => {
     expect(ops.set_ringparam!(dev, { ...param, rx_pending: 100, tx_pending: 1 }, extack)).toBe(0);
     expect(ops.get_ringparam!(dev)).toMatchObject({ rx_pending: 104, tx_pending: 64 });
     rig.advance(1e9);
-    for (let n = 0; n < 300; n++) rig.inject(0, ipFrame({ dst: dev.mac, sport: n }), 1e6);
+    for (let n = 0; n < 300; n++) rig.inject(0, ipFrame({ dst: dev.mac, sport: n }), 2e6);
     rig.advance(1e9);
     expect(fateCounts(rig)).toEqual({ egress: 300 });
     expectNoLeak(rig);

@@ -34,7 +34,8 @@ export function sameFrame(
   }
   if (type === '86dd') {
     const own = ownAddresses.has(expected.slice(44, 76));
-    return own && maskFlowLabel(expected) === maskFlowLabel(found);
+    const free = (hex: string): string => maskFragmentId(own ? maskFlowLabel(hex) : hex);
+    return free(expected) === free(found);
   }
   return false;
 }
@@ -44,7 +45,13 @@ function maskIp4(hex: string): string {
 }
 
 function maskFlowLabel(hex: string): string {
-  return hex.slice(0, 29) + 'xxxxx' + hex.slice(34);
+  return hex.slice(0, 31) + 'xxxxx' + hex.slice(36);
+}
+
+/** The identification of an IPv6 fragment: the router chooses a new one when it sends reassembled packets. */
+function maskFragmentId(hex: string): string {
+  const isFragment = hex.slice(40, 42) === '2c';
+  return isFragment ? blank(hex, 14 + 40 + 4, 4) : hex;
 }
 
 function blank(hex: string, atByte: number, bytes: number): string {
@@ -53,7 +60,8 @@ function blank(hex: string, atByte: number, bytes: number): string {
 
 /** A conntrack line without its id, and its timeout apart (−1 when the line has none). */
 function splitLine(line: string): { timeoutS: number; rest: string } {
-  const plain = line.replace(/ id=\d+/, '').trim();
+  // The last id: the one of an ICMP tuple is part of the line.
+  const plain = line.replace(/ id=\d+$/, '').trim();
   const match = /^((?:ipv[46]\s+\d+\s+|\d+ )?[a-z0-9]+\s+\d+) (\d+) (.*)$/.exec(plain);
   if (match === null) return { timeoutS: -1, rest: plain };
   return { timeoutS: Number(match[2]), rest: `${match[1]} ${match[3]}` };
@@ -66,6 +74,16 @@ export function sameConntrackLine(expected: string, found: string): boolean {
   if (a.rest !== b.rest) return false;
   if (a.timeoutS < 0 || b.timeoutS < 0) return a.timeoutS === b.timeoutS;
   return Math.abs(a.timeoutS - b.timeoutS) <= 1;
+}
+
+/**
+ * A recorded listing without repeats: for IPv6 the recordings hold `conntrack -L` and `conntrack -L -f ipv6` after each other,
+ * which gives each connection twice (the later listing counts).
+ */
+export function withoutRepeats(lines: readonly string[]): string[] {
+  const name = (line: string): string => splitLine(line.replace(/ use=\d+/, '')).rest;
+  const names = lines.map(name);
+  return lines.filter((_line, index) => names.lastIndexOf(names[index]) === index);
 }
 
 /** Pairs lines in any order (a listing is in hash order); what stays unpaired on either side. */

@@ -26,7 +26,8 @@ const step = z.looseObject({
   case: z.string().optional(),
   run: z.array(stepCommand).optional(),
   in: frame.optional(),
-  out: z.array(frame).optional(),
+  // Text where the step is a command whose output was kept, not frames.
+  out: z.union([z.array(frame), z.string().transform(() => [])]).optional(),
   ct: z.array(z.string()).optional(),
   hooks: z.record(z.string(), z.number()).optional(),
   before: z.array(z.string()).optional(),
