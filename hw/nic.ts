@@ -91,14 +91,15 @@ export class Nic {
     const stats = ctx.stats[portIndex] as PortStats;
     stats.framesIn++;
     if (!port.isLinkUp) return ctx.dropRx(packetId, portIndex, DropReason.LINK_DOWN, startPs);
-    const arrivalPs = port.receive(startPs, lenBytes);
+    port.receive(startPs, lenBytes);
     stats.add(C.RX_FRAMES, 1);
     stats.add(C.RX_OCTETS, lenBytes + FCS_BYTES);
-    const refused = this.admit(fn, port, bytes, at, lenBytes, arrivalPs);
-    if (refused !== DropReason.NONE) return ctx.dropRx(packetId, portIndex, refused, arrivalPs);
+    const refused = this.admit(fn, port, bytes, at, lenBytes);
+    if (refused !== DropReason.NONE)
+      return ctx.dropRx(packetId, portIndex, refused, port.arrivalPs);
     ctx.trace?.step(
       packetId,
-      arrivalPs,
+      port.arrivalPs,
       TraceStep.FRAME_RECEIVED,
       portIndex,
       lenBytes,
@@ -109,21 +110,23 @@ export class Nic {
     const pipeline = this.pipeline;
     pipeline.parse(ctx.packets.bytes, frameAt, lenBytes, portIndex);
     if (!fn.filter.accepts(pipeline.key))
-      return ctx.dropRx(packetId, portIndex, DropReason.MAC_FILTER, arrivalPs);
+      return ctx.dropRx(packetId, portIndex, DropReason.MAC_FILTER, port.arrivalPs);
     this.countGood(stats, lenBytes);
-    const donePs = pipeline.process(portIndex, arrivalPs);
-    if (ctx.trace !== null) this.tracePipeline(ctx.trace, packetId, donePs);
+    pipeline.timePs = port.arrivalPs;
+    pipeline.process(portIndex);
+    if (ctx.trace !== null) this.tracePipeline(ctx.trace, packetId);
     if (pipeline.verdict === Verdict.TO_HOST)
-      return this.toHost(fn, port, packetId, frameAt, lenBytes, donePs);
+      return this.toHost(fn, port, packetId, frameAt, lenBytes);
     let reason: DropReason = DropReason.RULE;
     if (pipeline.verdict === Verdict.OUTPUT) {
       const { at: outAt, lenBytes: outBytes } = pipeline.executor;
       const handle = pipeline.flowHandle;
-      reason = this.egress.send(pipeline.outPort, donePs, packetId, -1, handle, outAt, outBytes);
+      this.egress.readyPs = pipeline.timePs;
+      reason = this.egress.send(pipeline.outPort, packetId, -1, handle, outAt, outBytes);
     }
-    port.holdUntil(donePs, lenBytes);
+    port.holdUntil(pipeline.timePs, lenBytes);
     if (reason === DropReason.NONE) stats.forwarded++;
-    else ctx.dropRx(packetId, portIndex, reason, donePs);
+    else ctx.dropRx(packetId, portIndex, reason, pipeline.timePs);
   }
 
   /** Publishes the write-backs that are in host memory at `nowPs`. Call it before looking at descriptors. */
@@ -209,14 +212,13 @@ export class Nic {
     bytes: Uint8Array,
     at: number,
     lenBytes: number,
-    arrivalPs: number,
   ): DropReason {
     if (!fn.isRxEnabled) return DropReason.RX_DISABLED;
     if (lenBytes < ETH_HEADER_BYTES) return DropReason.UNDERSIZE;
     const isTagged = bytes[at + 12] === 0x81 && bytes[at + 13] === 0;
     const maxBytes = fn.maxFrameBytes + (isTagged ? VLAN_TAG_BYTES : 0);
     if (lenBytes > maxBytes || lenBytes > this.config.maxFrameBytes) return DropReason.OVERSIZE;
-    return port.hasRoom(arrivalPs, lenBytes) ? DropReason.NONE : DropReason.RX_BUFFER_FULL;
+    return port.hasRoom(lenBytes) ? DropReason.NONE : DropReason.RX_BUFFER_FULL;
   }
 
   private countGood(stats: PortStats, lenBytes: number): void {
@@ -235,9 +237,9 @@ export class Nic {
     packetId: number,
     frameAt: number,
     lenBytes: number,
-    donePs: number,
   ): void {
     const { pipeline, meta } = this;
+    const donePs = pipeline.timePs;
     const { packets, trace } = this.ctx;
     const stats = this.ctx.stats[fn.index] as PortStats;
     stats.misses[pipeline.missReason] = (stats.misses[pipeline.missReason] as number) + 1;
@@ -293,8 +295,9 @@ export class Nic {
     this.ctx.dropRx(packetId, fn.index, reason, atPs);
   }
 
-  private tracePipeline(trace: TraceSink, packetId: number, donePs: number): void {
+  private tracePipeline(trace: TraceSink, packetId: number): void {
     const p = this.pipeline;
+    const donePs = p.timePs;
     const key = p.key;
     const headers = key[K.K_HEADERS] as number;
     const family = key[K.K_FAMILY] as number;

@@ -255,7 +255,8 @@ export class TxRing implements EventHandler {
     const lastSlot = (firstSlot + count - 1) % this.slots;
     ctx.trace?.step(packetId, donePs, TraceStep.TX_FETCHED, this.queueIndex, lastSlot, lenBytes);
     const port = this.portIndex;
-    const reason = this.egress.send(port, donePs, packetId, this.queueIndex, -1, at, lenBytes);
+    this.egress.readyPs = donePs;
+    const reason = this.egress.send(port, packetId, this.queueIndex, -1, at, lenBytes);
     if (reason !== DropReason.NONE) {
       this.drops++;
       ctx.dropTx(packetId, port, reason, donePs);

@@ -9,9 +9,8 @@ import { TraceStep } from '../trace.ts';
 import { FCS_BYTES, MIN_FRAME_BYTES } from './port.ts';
 
 export class Egress {
-  /** Out-parameters of `send`: first and last bit on the wire, ps. */
-  startPs = 0;
-  endPs = 0;
+  /** In-parameter of `send`: the frame is ready, ps (a field, since arguments are boxed). */
+  readyPs = 0;
   private readonly ctx: DeviceContext;
   private readonly frame: EgressFrame;
 
@@ -31,10 +30,9 @@ export class Egress {
     };
   }
 
-  /** Sends a frame that is ready at `readyPs`; NONE, or the reason why it could not go (the caller counts the drop). */
+  /** Sends a frame that is ready at `this.readyPs`; NONE, or the reason why it could not go (the caller counts the drop). */
   send(
     portIndex: number,
-    readyPs: number,
     packetId: number,
     queueIndex: number,
     entryHandle: number,
@@ -49,9 +47,7 @@ export class Egress {
       bytes.fill(0, at + lenBytes, at + MIN_FRAME_BYTES);
       outBytes = MIN_FRAME_BYTES;
     }
-    if (!port.transmit(readyPs, outBytes)) return DropReason.TX_BUFFER_FULL;
-    this.startPs = port.startPs;
-    this.endPs = port.endPs;
+    if (!port.transmit(this.readyPs, outBytes)) return DropReason.TX_BUFFER_FULL;
     const stats = this.ctx.stats[portIndex] as DeviceContext['stats'][0];
     stats.add(C.TX_FRAMES, 1);
     stats.add(C.TX_TOTAL, 1);

@@ -18,6 +18,8 @@ export class Port {
   isLinkUp = true;
   /** HLREG0.TXPADEN: pad short frames on the way out. */
   padsShort = true;
+  /** Out-parameter of `receive`: the frame is in the buffer, ps. Times go through fields: a returned one is boxed. */
+  arrivalPs = 0;
   /** Out-parameters of `transmit`: first and last bit on the wire, ps. */
   startPs = 0;
   endPs = 0;
@@ -57,18 +59,19 @@ export class Port {
     this.heldMask = ring - 1;
   }
 
-  /** Takes a frame whose first bit arrives at `startPs` (or when the line is free); returns when it is in the buffer, ps. */
-  receive(startPs: number, lenBytes: number): number {
+  /** Takes a frame whose first bit arrives at `startPs` (or when the line is free); sets `arrivalPs`. */
+  receive(startPs: number, lenBytes: number): void {
     const padded = lenBytes < MIN_FRAME_BYTES ? MIN_FRAME_BYTES : lenBytes;
     const freePs = this.rxLine.reserve(
       startPs,
       (PREAMBLE_BYTES + padded + FCS_BYTES + GAP_BYTES) * this.psPerByte,
     );
-    return freePs - GAP_BYTES * this.psPerByte + this.macLatencyPs;
+    this.arrivalPs = freePs - GAP_BYTES * this.psPerByte + this.macLatencyPs;
   }
 
-  /** Whether the receive buffer has room at `nowPs`. */
-  hasRoom(nowPs: number, lenBytes: number): boolean {
+  /** Whether the receive buffer has room for the frame at `arrivalPs`. */
+  hasRoom(lenBytes: number): boolean {
+    const nowPs = this.arrivalPs;
     while (this.heldHead !== this.heldTail) {
       const i = this.heldHead & this.heldMask;
       if ((this.heldPs[i] as number) > nowPs) break;

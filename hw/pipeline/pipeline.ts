@@ -45,6 +45,9 @@ export class Pipeline {
   readonly executor: ActionExecutor;
   readonly line = new Timeline();
 
+  /** In: the frame is in the buffer. Out: the packet leaves the pipeline. ps; fields, since arguments are boxed. */
+  timePs = 0;
+
   // Results of `process`.
   verdict: number = Verdict.TO_HOST;
   outPort = -1;
@@ -113,13 +116,16 @@ export class Pipeline {
   }
 
   /**
-   * Runs the table stages on the parsed frame (executor.at, executor.lenBytes), which is in the buffer at `readyPs`;
-   * sets the result fields and returns the time at which the packet leaves the pipeline, ps.
+   * Runs the table stages on the parsed frame (executor.at, executor.lenBytes), which is in the buffer at `timePs`;
+   * sets the result fields and `timePs`.
    */
-  process(portIndex: number, readyPs: number): number {
-    const startPs = this.line.reserve(readyPs, this.intervalPs) - this.intervalPs;
-    let latencyPs =
-      this.parserBasePs + this.parserHeaderPs * (this.key[K.K_HEADERS] as number) + this.actionPs;
+  process(portIndex: number): void {
+    const startPs = this.line.reserve(this.timePs, this.intervalPs) - this.intervalPs;
+    this.timePs =
+      startPs +
+      this.parserBasePs +
+      this.parserHeaderPs * (this.key[K.K_HEADERS] as number) +
+      this.actionPs;
     this.verdict = Verdict.TO_HOST;
     this.outPort = -1;
     this.queueIndex = -1;
@@ -130,23 +136,22 @@ export class Pipeline {
     this.actionFlags = 0;
     if (this.isFlowEnabled[portIndex] === 0) {
       this.missReason = MissReason.OFFLOAD_DISABLED;
-      return startPs + latencyPs;
+      return;
     }
     this.missReason = MissReason.NONE;
-    latencyPs += this.tcamPs;
-    if (this.tcam.count > 0 && this.tcamStage(startPs + latencyPs)) return startPs + latencyPs;
-    latencyPs += this.exactPs;
-    this.missReason = this.flowStage(portIndex, startPs + latencyPs);
-    return startPs + latencyPs;
+    this.timePs += this.tcamPs;
+    if (this.tcam.count > 0 && this.tcamStage()) return;
+    this.timePs += this.exactPs;
+    this.missReason = this.flowStage(portIndex);
   }
 
   /** True when the TCAM decided the packet's way. */
-  private tcamStage(atPs: number): boolean {
+  private tcamStage(): boolean {
     K.buildTcamKey(this.key, this.tcamKey);
     const position = this.tcam.lookup(this.tcamKey);
     if (position < 0) return false;
     this.tcamPosition = position;
-    this.tcamStats.hit(position, this.executor.lenBytes, atPs);
+    this.tcamStats.hit(position, this.executor.lenBytes, this.timePs);
     const words = this.tcamActions.words;
     const verdict = this.takeAction(words, position * ACTION_WORDS);
     if (verdict === Verdict.CONTINUE) return false;
@@ -171,7 +176,7 @@ export class Pipeline {
   }
 
   /** Gates, table, actions: NONE when the packet's way is decided by an entry, else why not. */
-  private flowStage(portIndex: number, atPs: number): number {
+  private flowStage(portIndex: number): number {
     const gated = this.gate(portIndex);
     if (gated !== MissReason.NONE) return gated;
     K.buildExactKey(this.key, this.exactKey);
@@ -190,7 +195,7 @@ export class Pipeline {
     }
     if (((this.key[K.K_TCP_FLAGS] as number) & (TCP_FIN | TCP_RST)) !== 0)
       return MissReason.TCP_FLAGS;
-    this.flowStats.hit(handle, this.executor.lenBytes, atPs);
+    this.flowStats.hit(handle, this.executor.lenBytes, this.timePs);
     this.verdict = this.takeAction(words, at);
     if (this.verdict === Verdict.TO_HOST) return MissReason.ACTION_TO_HOST;
     if (this.verdict === Verdict.OUTPUT) this.executor.run(words, at, this.key);

@@ -209,7 +209,7 @@ export class Planner {
       }
       this.groupRules[slot] = (this.groupRules[slot] as number) + 1;
     }
-    if (served === 0) return Infinity;
+    if (groupCount < 2) return Infinity;
     let bucketNs = 0;
     for (let i = 0; i < groupCount; i++) {
       const rules = this.groupRules[this.groupList[i] as number] as number;
