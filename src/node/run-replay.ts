@@ -106,7 +106,8 @@ function makeRun(
         : {
             onArrival: (id, feed, startPs, packetNumber) => {
               extractFlowKey(key, feed.bytes, feed.at, feed.lenBytes, feed.portIndex + 1);
-              const port = scenario.ports[feed.portIndex].name;
+              const { portIndex } = feed;
+              const port = { name: scenario.ports[portIndex].name, index: portIndex };
               const text = formatFlowKey(key);
               collector.begin(id, packetNumber, port, startPs, feed.lenBytes, text);
             },

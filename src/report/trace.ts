@@ -2,6 +2,7 @@
 // docs/trace.md; whoever writes it (a file, `why`) takes the object.
 
 import type { TraceSink } from '../../hw/observer.ts';
+import { TraceStep as HwStep } from '../../hw/trace.ts';
 import type { Fate, FateListener } from './ledger.ts';
 import { fieldValue, STEP_FORMS, TRACE_SCHEMA } from './trace-schema.ts';
 
@@ -30,7 +31,9 @@ export interface TraceRecord {
 }
 
 export class TraceCollector implements TraceSink, FateListener {
-  private readonly open = new Map<number, TraceRecord>();
+  /** Vector of a receive queue, for the interrupts' steps; set by the owner of the device. */
+  vectorOf: (portIndex: number, queue: number) => number = () => -1;
+  private readonly open = new Map<number, { record: TraceRecord; portIndex: number }>();
   private readonly sink: (record: TraceRecord) => void;
   private readonly only: number;
 
@@ -44,16 +47,16 @@ export class TraceCollector implements TraceSink, FateListener {
   begin(
     id: number,
     packet: number,
-    port: string,
+    port: { name: string; index: number },
     arrivalPs: number,
     lenBytes: number,
     key: string,
   ): void {
     if (this.only > 0 && packet !== this.only) return;
-    this.open.set(id, {
+    const record: TraceRecord = {
       schema: TRACE_SCHEMA,
       packet,
-      port,
+      port: port.name,
       arrivalPs,
       lenBytes,
       key,
@@ -61,7 +64,8 @@ export class TraceCollector implements TraceSink, FateListener {
       fate: 'dropped',
       reason: '',
       endPs: arrivalPs,
-    });
+    };
+    this.open.set(id, { record, portIndex: port.index });
   }
 
   step(
@@ -73,10 +77,11 @@ export class TraceCollector implements TraceSink, FateListener {
     c: number,
     text?: string,
   ): void {
-    const record = this.open.get(packetId);
+    if (step === HwStep.INTERRUPT) return this.interrupt(atPs, a, b);
+    const record = this.open.get(packetId)?.record;
     if (record === undefined) return;
     const form = STEP_FORMS[step];
-    const entry: TraceRecordStep = { tPs: atPs, step: form?.name ?? `step-${step}` };
+    const entry: TraceRecordStep = { tPs: Math.round(atPs), step: form?.name ?? `step-${step}` };
     const values = [a, b, c];
     form?.fields.forEach(([name, kind], index) => {
       entry[name] = fieldValue(kind, values[index]);
@@ -85,13 +90,23 @@ export class TraceCollector implements TraceSink, FateListener {
     record.steps.push(entry);
   }
 
+  /** An interrupt has no packet of its own: it belongs to those in host memory that its vector announces. */
+  private interrupt(atPs: number, functionIndex: number, vector: number): void {
+    for (const { record, portIndex } of this.open.values()) {
+      const last = record.steps[record.steps.length - 1];
+      if (last?.step !== 'rx-published' || portIndex !== functionIndex) continue;
+      if (this.vectorOf(portIndex, Number(last['queue'])) !== vector) continue;
+      record.steps.push({ tPs: Math.round(atPs), step: 'interrupt', function: functionIndex, vector });
+    }
+  }
+
   onFate(id: number, fate: Fate, reason: string, atPs: number): void {
-    const record = this.open.get(id);
+    const record = this.open.get(id)?.record;
     if (record === undefined) return;
     this.open.delete(id);
     record.fate = fate;
     record.reason = reason;
-    record.endPs = atPs;
+    record.endPs = Math.round(atPs);
     // The device computes times ahead: in order of time a reader sees what happened when. Stable for equal times.
     record.steps.sort((x, y) => x.tPs - y.tPs);
     this.sink(record);

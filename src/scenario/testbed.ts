@@ -215,6 +215,7 @@ export class Testbed {
   /** Switches the trace of every packet on. */
   setTrace(collector: TraceCollector): void {
     const sink: TraceSink = collector;
+    collector.vectorOf = (port, queue) => this.nic.functions[port].rxVector[queue];
     this.nic.trace = sink;
     if (this.netStack !== null) this.netStack.trace = sink;
     this.ledger.listener = collector;

@@ -18,7 +18,6 @@ import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import {
   IpError,
-  Words,
   abbreviates,
   addressOf,
   answered,
@@ -29,8 +28,8 @@ import {
   scopeName,
   scopeOf,
 } from './ip-common.ts';
-import type { IpOptions, Prefix } from './ip-common.ts';
-import { linkJson, linkLine, linkText, operstate, shownName, statsText } from './ip-link.ts';
+import type { Words, IpOptions, Prefix } from './ip-common.ts';
+import { linkJson, linkLine, linkText, operstate, shownName, statsText } from './ip-link-show.ts';
 
 /** `ip addr VERB ...`. */
 export function addr(words: Words, ctx: CommandContext, options: IpOptions): CommandResult {

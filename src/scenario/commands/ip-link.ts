@@ -4,22 +4,15 @@
 // answer EOPNOTSUPP.
 
 import type { NetDevice } from '../../../driver/netdev.ts';
-import {
-  IFF_ALLMULTI,
-  IFF_BROADCAST,
-  IFF_LOOPBACK,
-  IFF_MULTICAST,
-  IFF_PROMISC,
-} from '../../../driver/netdev.ts';
+import { IFF_ALLMULTI, IFF_MULTICAST, IFF_PROMISC } from '../../../driver/netdev.ts';
 import { OK, refuse } from '../../stack/answer.ts';
 import type { Answer } from '../../stack/answer.ts';
-import { formatMac, parseMac } from '../../stack/ip/address.ts';
+import { parseMac } from '../../stack/ip/address.ts';
 import type { NetStack } from '../../stack/net-stack.ts';
 import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import {
   IpError,
-  Words,
   abbreviates,
   answered,
   deviceOf,
@@ -28,7 +21,8 @@ import {
   numberOf,
   wrongArgument,
 } from './ip-common.ts';
-import type { IpOptions } from './ip-common.ts';
+import { briefLine, linkJson, linkText } from './ip-link-show.ts';
+import type { Words, IpOptions } from './ip-common.ts';
 
 /** `ip link VERB ...`. */
 export function link(words: Words, ctx: CommandContext, options: IpOptions): CommandResult {
@@ -226,202 +220,4 @@ function show(words: Words, stack: NetStack, options: IpOptions): CommandResult 
   if (options.json) return ok(jsonText(devices.map((d) => linkJson(stack, d, options, true))));
   if (options.brief) return ok(devices.map((d) => briefLine(stack, d)).join(''));
   return ok(devices.map((d) => linkText(stack, d, options, true)).join(''));
-}
-
-function briefLine(stack: NetStack, dev: NetDevice): string {
-  const name = shownName(stack, dev).padEnd(16);
-  return `${name} ${operstate(dev).padEnd(14)} ${formatMac(dev.mac)} <${flagNames(stack, dev).join(',')}> \n`;
-}
-
-/** `eth0.100@eth0` for stacked devices. */
-export function shownName(stack: NetStack, dev: NetDevice): string {
-  const vlan = stack.links.vlan(dev);
-  return vlan === null ? dev.name : `${dev.name}@${vlan.lower.name}`;
-}
-
-/** IFLA_OPERSTATE. */
-export function operstate(dev: NetDevice): string {
-  if ((dev.flags & IFF_LOOPBACK) !== 0) return dev.isUp ? 'UNKNOWN' : 'DOWN';
-  return dev.isUp && dev.carrier ? 'UP' : 'DOWN';
-}
-
-function flagNames(stack: NetStack, dev: NetDevice): string[] {
-  const names: string[] = [];
-  if (dev.isUp && !dev.carrier) names.push('NO-CARRIER');
-  const vlan = stack.links.vlan(dev);
-  if ((dev.flags & IFF_LOOPBACK) !== 0) names.push('LOOPBACK');
-  if ((dev.flags & IFF_BROADCAST) !== 0) names.push('BROADCAST');
-  if ((dev.flags & IFF_MULTICAST) !== 0) names.push('MULTICAST');
-  if ((dev.flags & IFF_ALLMULTI) !== 0) names.push('ALLMULTI');
-  if ((dev.flags & IFF_PROMISC) !== 0) names.push('PROMISC');
-  if (dev.isUp) names.push('UP');
-  if (dev.isUp && dev.carrier) names.push('LOWER_UP');
-  if (vlan !== null && !vlan.lower.isUp) names.push('M-DOWN');
-  return names;
-}
-
-function qdisc(stack: NetStack, dev: NetDevice): string {
-  if (!stack.links.everUp.has(dev.ifindex)) return 'noop';
-  if ((dev.flags & IFF_LOOPBACK) !== 0 || stack.links.vlan(dev) !== null || dev.txqueuelen === 0)
-    return 'noqueue';
-  return dev.numTxQueues > 1 ? 'mq' : 'pfifo_fast';
-}
-
-function linkType(dev: NetDevice): string {
-  return (dev.flags & IFF_LOOPBACK) !== 0 ? 'loopback' : 'ether';
-}
-
-function broadcastMac(dev: NetDevice): string {
-  return (dev.flags & IFF_LOOPBACK) !== 0 ? '00:00:00:00:00:00' : 'ff:ff:ff:ff:ff:ff';
-}
-
-/** First line of a device in `ip link` (`mode` shown) and `ip addr`. */
-export function linkLine(stack: NetStack, dev: NetDevice, mode: boolean): string {
-  const qlen = dev.txqueuelen > 0 ? `qlen ${dev.txqueuelen}` : '';
-  return (
-    `${dev.ifindex}: ${shownName(stack, dev)}: <${flagNames(stack, dev).join(',')}> mtu ${dev.mtuBytes} ` +
-    `qdisc ${qdisc(stack, dev)} state ${operstate(dev)} ${mode ? 'mode DEFAULT ' : ''}group default ${qlen}\n`
-  );
-}
-
-/** A device as `ip link show` (with `mode`) or the head of `ip addr show` prints it. */
-export function linkText(
-  stack: NetStack,
-  dev: NetDevice,
-  options: IpOptions,
-  mode: boolean,
-): string {
-  let text = linkLine(stack, dev, mode);
-  text += `    link/${linkType(dev)} ${formatMac(dev.mac)} brd ${broadcastMac(dev)}`;
-  if (options.details) text += detailText(stack, dev);
-  text += '\n';
-  return mode && options.stats ? text + statsText(stack, dev) : text;
-}
-
-const SEGMENTS =
-  'gso_max_size 65536 gso_max_segs 65535 tso_max_size 65536 tso_max_segs 65535 gro_max_size 65536 ';
-const LO_SEGMENTS = SEGMENTS.replace('tso_max_size 65536', 'tso_max_size 524280');
-
-function detailText(stack: NetStack, dev: NetDevice): string {
-  const vlan = stack.links.vlan(dev);
-  const promisc = (dev.flags & IFF_PROMISC) !== 0 ? 1 : 0;
-  const allmulti = (dev.flags & IFF_ALLMULTI) !== 0 ? 1 : 0;
-  const max = linkType(dev) === 'loopback' ? 0 : dev.maxMtuBytes;
-  const kind = vlan === null ? '' : `\n    vlan protocol 802.1Q id ${vlan.vlanId} <REORDER_HDR> `;
-  return (
-    ` promiscuity ${promisc}  allmulti ${allmulti} minmtu ${dev.minMtuBytes} maxmtu ${max} ${kind}` +
-    `addrgenmode eui64 numtxqueues ${dev.numTxQueues} numrxqueues ${dev.numRxQueues} ` +
-    (linkType(dev) === 'loopback' ? LO_SEGMENTS : SEGMENTS)
-  );
-}
-
-/** The two pairs of lines of `-s`. */
-export function statsText(stack: NetStack, dev: NetDevice): string {
-  const s = stack.links.stats(dev);
-  const rx = [s.rx_bytes, s.rx_packets, s.rx_errors, s.rx_dropped, s.rx_missed_errors, s.multicast];
-  const tx = [s.tx_bytes, s.tx_packets, s.tx_errors, s.tx_dropped, 0, 0];
-  const widths = [10, 7, 6, 7, 7, 7].map((w, i) =>
-    Math.max(w, String(rx[i]).length, String(tx[i]).length),
-  );
-  return (
-    columns('RX:', ['bytes', 'packets', 'errors', 'dropped', 'missed', 'mcast'], rx, widths) +
-    columns('TX:', ['bytes', 'packets', 'errors', 'dropped', 'carrier', 'collsns'], tx, widths)
-  );
-}
-
-function columns(
-  title: string,
-  names: readonly string[],
-  values: readonly number[],
-  widths: readonly number[],
-): string {
-  const head = names.map((n, i) => n.padStart(i === 0 ? widths[0] - 4 : widths[i])).join(' ');
-  const line = values.map((v, i) => `${String(v).padStart(widths[i])} `).join('');
-  return `    ${title} ${head}${' '.repeat(11)}\n    ${line}\n`;
-}
-
-/** A device as an element of `ip -j link show` (`mode`) or `ip -j addr show`. */
-export function linkJson(
-  stack: NetStack,
-  dev: NetDevice,
-  options: IpOptions,
-  mode: boolean,
-  addresses: unknown[] | null = null,
-): Record<string, unknown> {
-  const vlan = stack.links.vlan(dev);
-  const out: Record<string, unknown> = { ifindex: dev.ifindex };
-  if (vlan !== null) out['link'] = vlan.lower.name;
-  out['ifname'] = dev.name;
-  if (options.brief) {
-    out['operstate'] = operstate(dev);
-    if (addresses === null) out['address'] = formatMac(dev.mac);
-    if (addresses === null) out['flags'] = flagNames(stack, dev);
-    else out['addr_info'] = addresses;
-    return out;
-  }
-  out['flags'] = flagNames(stack, dev);
-  out['mtu'] = dev.mtuBytes;
-  out['qdisc'] = qdisc(stack, dev);
-  out['operstate'] = operstate(dev);
-  if (mode) out['linkmode'] = 'DEFAULT';
-  out['group'] = 'default';
-  if (dev.txqueuelen > 0) out['txqlen'] = dev.txqueuelen;
-  if (options.family === 0) {
-    out['link_type'] = linkType(dev);
-    out['address'] = formatMac(dev.mac);
-    out['broadcast'] = broadcastMac(dev);
-    if (options.details) Object.assign(out, detailJson(stack, dev));
-  }
-  if (addresses !== null) out['addr_info'] = addresses;
-  if (options.stats) out['stats64'] = statsJson(stack, dev);
-  return out;
-}
-
-function detailJson(stack: NetStack, dev: NetDevice): Record<string, unknown> {
-  const vlan = stack.links.vlan(dev);
-  const loopback = linkType(dev) === 'loopback';
-  return {
-    promiscuity: (dev.flags & IFF_PROMISC) !== 0 ? 1 : 0,
-    allmulti: (dev.flags & IFF_ALLMULTI) !== 0 ? 1 : 0,
-    min_mtu: dev.minMtuBytes,
-    max_mtu: loopback ? 0 : dev.maxMtuBytes,
-    ...(vlan === null
-      ? {}
-      : {
-          linkinfo: {
-            info_kind: 'vlan',
-            info_data: { protocol: '802.1Q', id: vlan.vlanId, flags: ['REORDER_HDR'] },
-          },
-        }),
-    inet6_addr_gen_mode: 'eui64',
-    num_tx_queues: dev.numTxQueues,
-    num_rx_queues: dev.numRxQueues,
-    gso_max_size: 65536,
-    gso_max_segs: 65535,
-    tso_max_size: loopback ? 524280 : 65536,
-    tso_max_segs: 65535,
-    gro_max_size: 65536,
-  };
-}
-
-function statsJson(stack: NetStack, dev: NetDevice): Record<string, unknown> {
-  const s = stack.links.stats(dev);
-  return {
-    rx: {
-      bytes: s.rx_bytes,
-      packets: s.rx_packets,
-      errors: s.rx_errors,
-      dropped: s.rx_dropped,
-      over_errors: 0,
-      multicast: s.multicast,
-    },
-    tx: {
-      bytes: s.tx_bytes,
-      packets: s.tx_packets,
-      errors: s.tx_errors,
-      dropped: s.tx_dropped,
-      carrier_errors: 0,
-      collisions: 0,
-    },
-  };
 }

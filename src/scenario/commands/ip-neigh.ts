@@ -22,7 +22,6 @@ import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import {
   IpError,
-  Words,
   abbreviates,
   addressOf,
   answered,
@@ -31,7 +30,7 @@ import {
   jsonText,
   wrongArgument,
 } from './ip-common.ts';
-import type { IpOptions } from './ip-common.ts';
+import type { Words, IpOptions } from './ip-common.ts';
 
 const STATES: readonly (readonly [number, string])[] = [
   [NUD_INCOMPLETE, 'INCOMPLETE'],

@@ -26,7 +26,6 @@ import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult } from './command.ts';
 import {
   IpError,
-  Words,
   abbreviates,
   addressOf,
   answered,
@@ -40,7 +39,7 @@ import {
   scopeOf,
   wrongArgument,
 } from './ip-common.ts';
-import type { IpOptions, Prefix } from './ip-common.ts';
+import type { Words, IpOptions, Prefix } from './ip-common.ts';
 
 const TYPES: readonly RouteType[] = [
   'unicast',
