@@ -31,7 +31,7 @@ export class PrefixTable {
 
   /** Adds behind the routes of the same prefix with a lower or equal metric (`before`: in front of equal ones). */
   insert(entry: FibEntry, before = false): void {
-    const map = (this.byLength[entry.prefixLen] ??= new Map());
+    const map = (this.byLength[entry.prefixLen] ??= new Map<PrefixKey, FibEntry[]>());
     const key = this.key(entry.dst, 0, entry.prefixLen);
     const list = map.get(key);
     if (list === undefined) map.set(key, [entry]);

@@ -48,7 +48,8 @@ describe('ip', () => {
       'v0               UP             10.0.0.1/24 \n',
     );
     expect(rig.must('ip -6 route')).toBe(
-      'fd00::/64 dev v0 proto kernel metric 256 pref medium\n' +
+      '::1 dev lo proto kernel metric 256 pref medium\n' +
+        'fd00::/64 dev v0 proto kernel metric 256 pref medium\n' +
         'fe80::/64 dev v0 proto kernel metric 256 pref medium\n',
     );
     expect(rig.must('ip route show table local dev v0')).toBe(
