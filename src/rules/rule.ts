@@ -84,7 +84,6 @@ export const FIELD_BITS = {
   ct_label: 128,
   skb_priority: 32,
   skb_mark: 32,
-  recirc_id: 32,
   dp_hash: 32,
   /** ethtool's user-def: means what the driver says it means. */
   user_def: 64,
@@ -129,6 +128,9 @@ export interface TunnelHeader {
   dstPort: number | null;
   tos: number | null;
   ttl: number | null;
+  /** Outer UDP checksum; outer IPv4 "don't fragment". */
+  checksum: boolean;
+  dontFragment: boolean;
 }
 
 /** Source or destination translation of a ct action; addresses as text, ports 0 for none. */
@@ -149,13 +151,17 @@ export type Action = { at: Place } & (
   | { kind: 'drop' }
   /** Accept: on to the host, or out of the classifier, unchanged. */
   | { kind: 'pass' }
-  /** To the CPU instead of forwarding (tc `trap`, OVS userspace). */
-  | { kind: 'trap' }
+  /** On with the rules of lower precedence (tc `continue`, rte_flow `passthru`). */
+  | { kind: 'continue' }
+  /** To the CPU instead of forwarding (tc `trap`, OVS userspace). `detail`: OVS's upcall arguments, else ''. */
+  | { kind: 'trap'; detail: string }
   /** Send out of a port and stop (names as the dialect has them: 'os2', '2'). */
   | { kind: 'output'; port: string }
   /** Send a copy out of a port and go on. */
   | { kind: 'mirror'; port: string }
   | { kind: 'queue'; index: number }
+  /** To a virtual function; queue −1 where none is named. */
+  | { kind: 'vf'; id: number; queue: number }
   | { kind: 'rss'; queues: number[] }
   /** Set the packet's mark under a care mask. */
   | { kind: 'mark'; value: number; mask: number }
@@ -272,6 +278,14 @@ export function prefixLength(field: FieldName, mask: readonly number[]): number 
   return length;
 }
 
+/** Masks in the place of a prefix or exact value that cover low..high and nothing else; null when it takes several. */
+export function rangeAsMask(low: number, high: number, widthBits: number): number | null {
+  const size = high - low + 1;
+  const bits = Math.log2(size);
+  if (!Number.isInteger(bits) || low % size !== 0) return null;
+  return (2 ** widthBits - size) >>> 0;
+}
+
 /** Which of two rules wins where both match: negative for `a`. Rules of different groups are not comparable. */
 export function compareRules(a: Rule, b: Rule): number {
   return a.priority - b.priority || a.order - b.order;
@@ -283,8 +297,8 @@ export function matchOf(rule: Rule, field: FieldName): FieldMatch | null {
 }
 
 /**
- * Canonical form: fields in FIELD_NAMES' order, values within masks, nothing that always matches, ranges of one value
- * as values. A field must be listed at most once.
+ * Canonical form: fields in FIELD_NAMES' order, values within masks, nothing that always matches, ranges that one mask
+ * says as masks. A field must be listed at most once.
  */
 export function canonicalMatches(matches: readonly FieldMatch[]): FieldMatch[] {
   const kept: FieldMatch[] = [];
@@ -293,15 +307,13 @@ export function canonicalMatches(matches: readonly FieldMatch[]): FieldMatch[] {
       if (match.mask.every((word) => word === 0)) continue;
       const value = match.value.map((word, at) => (word & match.mask[at]) >>> 0);
       kept.push({ ...match, value, mask: [...match.mask] });
-    } else if (match.low === match.high)
-      kept.push({
-        field: match.field,
-        kind: 'mask',
-        value: [match.low],
-        mask: fullMask(match.field),
-        at: match.at,
-      });
-    else if (match.low > 0 || match.high < fullMask(match.field)[0]) kept.push(match);
+      continue;
+    }
+    const mask = rangeAsMask(match.low, match.high, FIELD_BITS[match.field]);
+    if (mask === 0) continue;
+    const { field, at } = match;
+    if (mask === null) kept.push(match);
+    else kept.push({ field, kind: 'mask', value: [match.low], mask: [mask], at });
   }
   return kept.sort((a, b) => FIELD_NAMES.indexOf(a.field) - FIELD_NAMES.indexOf(b.field));
 }
