@@ -124,7 +124,8 @@ export class Nic {
       this.egress.readyPs = pipeline.timePs;
       reason = this.egress.send(pipeline.outPort, packetId, -1, handle, outAt, outBytes);
     }
-    port.holdUntil(pipeline.timePs, lenBytes);
+    port.releasePs = pipeline.timePs;
+    port.hold(lenBytes);
     if (reason === DropReason.NONE) stats.forwarded++;
     else ctx.dropRx(packetId, portIndex, reason, pipeline.timePs);
   }
@@ -284,11 +285,13 @@ export class Nic {
     atPs: number,
   ): void {
     if (reason === DropReason.NONE) {
-      port.holdUntil(ring.finishPs, lenBytes);
+      port.releasePs = ring.finishPs;
+      port.hold(lenBytes);
       fn.rxStaged(ring.queueIndex, ring.finishPs);
       return;
     }
-    port.holdUntil(atPs, lenBytes);
+    port.releasePs = atPs;
+    port.hold(lenBytes);
     ring.drops++;
     const stats = this.ctx.stats[fn.index] as PortStats;
     if (reason === DropReason.NO_DESCRIPTOR) stats.add(C.QUEUE_RX_DROPS + ring.counter, 1);

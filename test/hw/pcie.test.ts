@@ -52,7 +52,8 @@ describe('line rate (V25)', () => {
   it('tail-drops the receive buffer and frees it when the DMA finishes', () => {
     const port = new Port(0, 10e9, 0, 200, 1000);
     expect(port.hasRoom(150)).toBe(true);
-    port.holdUntil(1000, 150);
+    port.releasePs = 1000;
+    port.hold(150);
     port.arrivalPs = 999;
     expect(port.hasRoom(100)).toBe(false);
     port.arrivalPs = 1000;
