@@ -58,38 +58,38 @@ export class BufferPool {
   /** Smallest class that holds `sizeBytes`, −1 when none does. */
   classFor(sizeBytes: number): number {
     for (let i = 0; i < BUFFER_CLASS_BYTES.length; i++)
-      if (sizeBytes <= BUFFER_CLASS_BYTES[i]!) return i;
+      if (sizeBytes <= BUFFER_CLASS_BYTES[i]) return i;
     return -1;
   }
 
   /** Offset of a free buffer in the region's bytes, −1 when memory is exhausted. */
   alloc(bufferClass: number): number {
     let at = -1;
-    if (this.freeCount[bufferClass]! > 0) {
-      at = this.freeAt[bufferClass]![--this.freeCount[bufferClass]!]!;
+    if (this.freeCount[bufferClass] > 0) {
+      at = this.freeAt[bufferClass][--this.freeCount[bufferClass]];
     } else {
-      at = this.carve(BUFFER_CLASS_BYTES[bufferClass]!, 2048);
+      at = this.carve(BUFFER_CLASS_BYTES[bufferClass], 2048);
       if (at < 0) return -1;
-      this.carvedCount[bufferClass]!++;
+      this.carvedCount[bufferClass]++;
     }
     this.state[at >> BLOCK_SHIFT] = STATE_LIVE | (bufferClass + 1);
-    this.liveCount[bufferClass]!++;
+    this.liveCount[bufferClass]++;
     return at;
   }
 
   /** Gives a buffer back; throws when `at` is not the start of a live buffer. */
   free(at: number): void {
-    const state = this.state[at >> BLOCK_SHIFT]!;
+    const state = this.state[at >> BLOCK_SHIFT];
     if ((state & STATE_LIVE) === 0 || (at & 2047) !== 0)
       assert(false, `free: no live buffer at offset ${at} (double free?)`);
     const bufferClass = (state & ~STATE_LIVE) - 1;
     this.state[at >> BLOCK_SHIFT] = bufferClass + 1;
-    this.liveCount[bufferClass]!--;
-    let list = this.freeAt[bufferClass]!;
-    const count = this.freeCount[bufferClass]!;
+    this.liveCount[bufferClass]--;
+    let list = this.freeAt[bufferClass];
+    const count = this.freeCount[bufferClass];
     if (count === list.length) {
       list = new Int32Array(count * 2);
-      list.set(this.freeAt[bufferClass]!);
+      list.set(this.freeAt[bufferClass]);
       this.freeAt[bufferClass] = list;
     }
     list[count] = at;
@@ -148,7 +148,7 @@ export class SkbPool {
   /** Puts a handle around a live buffer (build_skb): `at` is the first byte of the packet. */
   build(headAt: number, truesizeBytes: number, at: number, lenBytes: number): SkBuff {
     const index = this.free.pop() ?? this.addHandle();
-    const skb = this.handles[index]!;
+    const skb = this.handles[index];
     skb.poolIndex = index;
     skb.headAt = headAt;
     skb.truesizeBytes = truesizeBytes;

@@ -18,11 +18,11 @@ export function eth_type_trans(skb: SkBuff, dev: NetDevice): void {
   skb.dev = dev;
   skb.macAt = at;
   skb.networkAt = at + 14;
-  const type = (bytes[at + 12]! << 8) | bytes[at + 13]!;
+  const type = (bytes[at + 12] << 8) | bytes[at + 13];
   skb.protocol = type >= 0x600 ? type : 4;
-  if ((bytes[at]! & 1) !== 0) {
-    const hi = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
-    const lo = (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!;
+  if ((bytes[at] & 1) !== 0) {
+    const hi = (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2];
+    const lo = (bytes[at + 3] << 16) | (bytes[at + 4] << 8) | bytes[at + 5];
     skb.pktType = hi === 0xffffff && lo === 0xffffff ? PACKET_BROADCAST : PACKET_MULTICAST;
     return;
   }

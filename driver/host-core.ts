@@ -138,7 +138,7 @@ export class HostCore implements EventHandler {
   private step(): void {
     const { host } = this;
     while (this.irqs.length > 0) {
-      const handler = this.irqs.shift()!;
+      const handler = this.irqs.shift() as CoreTask;
       this.irqCount++;
       host.charge(this.costs.irqEntryPs);
       handler();
@@ -161,7 +161,7 @@ export class HostCore implements EventHandler {
       this.budgetLeft = NETDEV_BUDGET;
       this.runStartPs = scheduler.nowPs;
     }
-    const napi = this.napis.shift()!;
+    const napi = this.napis.shift() as Napi;
     host.charge(costs.napiPollPs);
     const work = napi.poller.poll(napi.weight);
     napi.pollCount++;

@@ -102,7 +102,7 @@ export class Kernel implements CoreHost {
 
   /** Runs `task` now as work of core `cpu`, from the time at which that core is free; the caller's clock is kept. */
   inContext(cpu: number, task: CoreTask): void {
-    this.cores[cpu]!.runNow(task);
+    this.cores[cpu].runNow(task);
   }
 
   /** Runs `task` on core `cpu` at `atPs` in softirq context, as a kernel timer does. */
@@ -223,7 +223,7 @@ export class Kernel implements CoreHost {
     const bufferClass = this.buffers.classFor(sizeBytes + headroomBytes);
     const headAt = bufferClass < 0 ? -1 : this.buffers.alloc(bufferClass);
     if (headAt < 0) return null;
-    const truesizeBytes = BUFFER_CLASS_BYTES[bufferClass]!;
+    const truesizeBytes = BUFFER_CLASS_BYTES[bufferClass];
     return this.skbs.build(headAt, truesizeBytes, headAt + headroomBytes, 0);
   }
 
@@ -287,7 +287,7 @@ export class Kernel implements CoreHost {
   request_irq(functionIndex: number, vector: number, handler: IrqHandler, cpu: number): void {
     const key = functionIndex * 4096 + vector;
     assert(!this.irqs.has(key), `request_irq: function ${functionIndex} vector ${vector} is taken`);
-    this.irqs.set(key, { handler, core: this.cores[cpu % this.cores.length]! });
+    this.irqs.set(key, { handler, core: this.cores[cpu % this.cores.length] });
   }
 
   free_irq(functionIndex: number, vector: number): void {
@@ -333,7 +333,7 @@ export class Kernel implements CoreHost {
       return;
     }
     napi.scheduled = true;
-    (this.current ?? this.cores[0]!).addNapi(napi);
+    (this.current ?? this.cores[0]).addNapi(napi);
   }
 
   /** The poll found less than its budget: true when interrupts may be enabled again. */
@@ -342,7 +342,7 @@ export class Kernel implements CoreHost {
     if (napi.disabled) return false;
     if (napi.missed) {
       napi.missed = false;
-      napi.core!.addNapi(napi);
+      napi.core?.addNapi(napi);
       return false;
     }
     napi.scheduled = false;
@@ -351,7 +351,7 @@ export class Kernel implements CoreHost {
 
   /** A work queue on core `cpu` with at most `maxActive` unfinished items. */
   alloc_workqueue(name: string, maxActive = 1, cpu = 0): WorkQueue {
-    return new WorkQueue(name, maxActive, this.scheduler, this.cores[cpu % this.cores.length]!);
+    return new WorkQueue(name, maxActive, this.scheduler, this.cores[cpu % this.cores.length]);
   }
 
   /** Queues an item, `delayPs` from now; the item calls `done` when it has finished. */
@@ -401,7 +401,7 @@ export class Kernel implements CoreHost {
   netif_tx_wake_queue(dev: NetDevice, queue: number): void {
     if (dev.txStopped[queue] === 0) return;
     dev.txStopped[queue] = 0;
-    this.transmit.run(this.registry.stateOf(dev).txQueues[queue]!);
+    this.transmit.run(this.registry.stateOf(dev).txQueues[queue]);
   }
 
   /** Allows packets on every queue (ndo_open). */

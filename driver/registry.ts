@@ -125,10 +125,9 @@ export class NetdevRegistry {
       }
       return -EINVAL;
     }
-    const change = dev.ops.ndo_change_mtu;
-    if (change === undefined) dev.mtuBytes = mtuBytes;
+    if (dev.ops.ndo_change_mtu === undefined) dev.mtuBytes = mtuBytes;
     else {
-      const error = change.call(dev.ops, dev, mtuBytes);
+      const error = dev.ops.ndo_change_mtu(dev, mtuBytes);
       if (error !== 0) return error;
     }
     this.notify(dev, 'mtu');
@@ -136,16 +135,15 @@ export class NetdevRegistry {
   }
 
   setMac(dev: NetDevice, mac: Uint8Array, extack?: ExtAck): number {
-    const set = dev.ops.ndo_set_mac_address;
-    if (set === undefined) return -EOPNOTSUPP;
-    if ((mac[0]! & 1) !== 0 || mac.every((byte) => byte === 0)) {
+    if (dev.ops.ndo_set_mac_address === undefined) return -EOPNOTSUPP;
+    if ((mac[0] & 1) !== 0 || mac.every((byte) => byte === 0)) {
       if (extack !== undefined) {
         extack.message = 'Cannot assign requested address';
         extack.reason = 'mac-address';
       }
       return -EADDRNOTAVAIL;
     }
-    const error = set.call(dev.ops, dev, mac);
+    const error = dev.ops.ndo_set_mac_address(dev, mac);
     if (error !== 0) return error;
     this.notify(dev, 'address');
     return 0;

@@ -75,7 +75,7 @@ export class TxQueue {
   }
 
   shift(): SkBuff {
-    const skb = this.ring[this.head]!;
+    const skb = this.ring[this.head] as SkBuff;
     this.ring[this.head] = null;
     this.head = (this.head + 1) & (this.ring.length - 1);
     this.backlog--;
@@ -85,7 +85,7 @@ export class TxQueue {
   private grow(): void {
     const bigger = new Array<SkBuff | null>(this.ring.length * 2).fill(null);
     for (let i = 0; i < this.backlog; i++)
-      bigger[i] = this.ring[(this.head + i) & (this.ring.length - 1)]!;
+      bigger[i] = this.ring[(this.head + i) & (this.ring.length - 1)];
     this.ring = bigger;
     this.head = 0;
   }
@@ -135,7 +135,7 @@ export class Transmit {
     if (dev.txqueuelen === 0) return this.xmitNoQueue(skb, dev, index);
     if (!dev.carrier) return this.drop(skb, dev, KernelDrop.DEV_DOWN, NET_XMIT_CN);
     kernel.memory.setOwner(kernel.iovaOf(skb.at), skb.packetId);
-    const queue = kernel.txQueues(dev)[index]!;
+    const queue = kernel.txQueues(dev)[index];
     if (this.bulk > 1 && kernel.current !== null) return this.gather(skb, queue);
     if (queue.backlog > 0 || dev.txStopped[index] !== 0) return this.enqueue(skb, queue);
     if (dev.ops.ndo_start_xmit(skb, dev) === NETDEV_TX_BUSY) this.requeue(skb, queue);
@@ -161,7 +161,7 @@ export class Transmit {
   flush(): void {
     if (this.gathered.length === 0) return;
     for (let i = 0; i < this.gathered.length; i++) {
-      const queue = this.gathered[i]!;
+      const queue = this.gathered[i];
       queue.flushPending = false;
       this.run(queue);
     }

@@ -54,7 +54,7 @@ export class WorkQueue {
 
   private startNext(): void {
     while (this.activeCount < this.maxActive && this.waiting.length > 0) {
-      const item = this.waiting.shift()!;
+      const item = this.waiting.shift() as WorkItem;
       this.activeCount++;
       this.core.runTask(() => {
         this.run(item);

@@ -94,6 +94,11 @@ export function twinAdapter(dev: NetDevice): TwinAdapter | null {
   return dev.priv instanceof TwinAdapter ? dev.priv : null;
 }
 
+/** The adapter behind a device that is known to be this driver's. */
+export function adapterOf(dev: NetDevice): TwinAdapter {
+  return dev.priv as TwinAdapter;
+}
+
 /** 'domain:bus:device' without the function: names the card. */
 export function switchId(pdev: PciDev): string {
   return pdev.busInfo.replace(/\.[0-9]+$/, '');

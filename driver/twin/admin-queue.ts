@@ -201,7 +201,7 @@ export class AdminQueue {
     this.completedCount++;
     const tell = command.done ?? command.late;
     if (tell === null) return;
-    const core = this.kernel.current ?? this.kernel.cores[0]!;
+    const core = this.kernel.current ?? this.kernel.cores[0];
     core.runTask(() => {
       tell(error, result, detail);
     });
@@ -209,11 +209,11 @@ export class AdminQueue {
 
   private postWaiting(): void {
     while (this.waiting.length > 0 && this.inFlightCount < this.slots - 1)
-      this.post(this.waiting.shift()!);
+      this.post(this.waiting.shift() as Command);
   }
 
   private post(command: Command): void {
-    const commands = this.commands!;
+    const commands = this.commands as CoherentMemory;
     const slot = this.tail;
     const at = commands.at + slot * COMMAND_BYTES;
     commands.bytes.fill(0, at, at + COMMAND_BYTES);

@@ -2,7 +2,7 @@
 //
 // hw_flow_hits counts packets as the last bulk counter read saw them (at most a second old while flows are polled).
 
-import { DRIVER_NAME, DRIVER_VERSION, twinAdapter } from './adapter.ts';
+import { DRIVER_NAME, DRIVER_VERSION, adapterOf } from './adapter.ts';
 import type { TwinAdapter } from './adapter.ts';
 import { QUEUE_COUNTERS } from './hw-stats.ts';
 import { fillStats, twinDown, twinUp } from './netdev-ops.ts';
@@ -75,7 +75,7 @@ function collect(adapter: TwinAdapter): [name: string, value: number][] {
     list.push([`tx_queue_${q}_packets`, tx.packets], [`tx_queue_${q}_bytes`, tx.bytes]);
   });
   rxStats.forEach((rx, q) => {
-    const hardwareDrops = q < QUEUE_COUNTERS ? hw.rxNoDescriptorOfQueue[q]! : 0;
+    const hardwareDrops = q < QUEUE_COUNTERS ? hw.rxNoDescriptorOfQueue[q] : 0;
     list.push([`rx_queue_${q}_packets`, rx.packets], [`rx_queue_${q}_bytes`, rx.bytes]);
     list.push([`rx_queue_${q}_drops`, rx.drops + hardwareDrops]);
   });
@@ -90,7 +90,7 @@ function ringSlots(wanted: number): number {
 
 export const TWIN_ETHTOOL_OPS: EthtoolOps = {
   get_drvinfo(dev: NetDevice): EthtoolDrvInfo {
-    const adapter = twinAdapter(dev)!;
+    const adapter = adapterOf(dev);
     return {
       driver: DRIVER_NAME,
       version: DRIVER_VERSION,
@@ -101,15 +101,15 @@ export const TWIN_ETHTOOL_OPS: EthtoolOps = {
   },
 
   get_strings(dev: NetDevice): string[] {
-    return collect(twinAdapter(dev)!).map(([name]) => name);
+    return collect(adapterOf(dev)).map(([name]) => name);
   },
 
   get_ethtool_stats(dev: NetDevice): number[] {
-    return collect(twinAdapter(dev)!).map(([, value]) => value);
+    return collect(adapterOf(dev)).map(([, value]) => value);
   },
 
   get_ringparam(dev: NetDevice): EthtoolRingParam {
-    const { rxSlots, txSlots } = twinAdapter(dev)!;
+    const { rxSlots, txSlots } = adapterOf(dev);
     return {
       rx_max_pending: SLOTS_MAX,
       tx_max_pending: SLOTS_MAX,
@@ -119,7 +119,7 @@ export const TWIN_ETHTOOL_OPS: EthtoolOps = {
   },
 
   set_ringparam(dev: NetDevice, param: EthtoolRingParam, extack: ExtAck): number {
-    const adapter = twinAdapter(dev)!;
+    const adapter = adapterOf(dev);
     if (param.rx_pending > SLOTS_MAX || param.tx_pending > SLOTS_MAX) {
       extack.message = 'requested ring size exceeds maximum';
       extack.reason = 'ring-size';

@@ -55,14 +55,14 @@ export class FlowCounters {
     this.bytes[handle] = 0;
     this.lastHitPs[handle] = 0;
     this.live[handle] = 1;
-    this.liveInRange[handle >> RANGE_SHIFT]!++;
+    this.liveInRange[handle >> RANGE_SHIFT]++;
     this.liveCount++;
   }
 
   remove(handle: number): void {
     if (this.live[handle] !== 1) return;
     this.live[handle] = 0;
-    this.liveInRange[handle >> RANGE_SHIFT]!--;
+    this.liveInRange[handle >> RANGE_SHIFT]--;
     this.liveCount--;
   }
 
@@ -100,7 +100,7 @@ export class FlowCounters {
         view.setUint32(at + READ_TABLE, TABLE_FLOW, true);
         view.setUint32(at + READ_FIRST, first, true);
         view.setUint32(at + READ_COUNT, this.lastLive(first) - first + 1, true);
-        writeU64(view, at + READ_IOVA, this.buffer!.iova);
+        writeU64(view, at + READ_IOVA, (this.buffer as CoherentMemory).iova);
       },
       (error, recordCount) => {
         if (error !== 0) {
@@ -121,14 +121,14 @@ export class FlowCounters {
   }
 
   private takeRecords(first: number, recordCount: number): void {
-    const { view, at: bufferAt } = this.buffer!;
+    const { view, at: bufferAt } = this.buffer as CoherentMemory;
     for (let i = 0; i < recordCount; i++) {
       const handle = first + i;
       const at = bufferAt + i * COUNTER_RECORD_BYTES;
       if (this.live[handle] !== 1) continue;
       if ((view.getUint32(at + REC_FLAGS, true) & REC_FLAG_VALID) === 0) continue;
       const packets = readU64(view, at + REC_PACKETS);
-      this.totalPackets += packets - this.packets[handle]!;
+      this.totalPackets += packets - this.packets[handle];
       this.packets[handle] = packets;
       this.bytes[handle] = readU64(view, at + REC_BYTES);
       this.lastHitPs[handle] = readU64(view, at + REC_LAST_HIT_PS);

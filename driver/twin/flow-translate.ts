@@ -48,7 +48,7 @@ export function translate(adapter: TwinAdapter, way: FlowDirection): Translation
   for (const address of [way.src, way.dst, way.newSrc, way.newDst])
     if (address !== null && address.length !== addressBytes)
       return refuse(EINVAL, 'address', `address of ${address.length} bytes`);
-  if ((way.ethDst[0]! & 1) !== 0 || (way.ethSrc[0]! & 1) !== 0)
+  if ((way.ethDst[0] & 1) !== 0 || (way.ethSrc[0] & 1) !== 0)
     return refuse(EINVAL, 'address', 'MAC address to set is a group address');
   const fill: CommandFill = (view, at) => {
     fillKey(view, at, way, inPort);
@@ -100,5 +100,5 @@ function fillActions(view: DataView, at: number, way: FlowDirection, outPort: nu
 }
 
 function setBytes(view: DataView, at: number, bytes: Uint8Array): void {
-  for (let i = 0; i < bytes.length; i++) view.setUint8(at + i, bytes[i]!);
+  for (let i = 0; i < bytes.length; i++) view.setUint8(at + i, bytes[i]);
 }

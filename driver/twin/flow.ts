@@ -274,11 +274,11 @@ export class FlowTable {
       stats.bytes[index] = 0;
       if (entry?.state !== 'in') continue;
       const { packets, bytes, lastHitPs } = this.counters;
-      stats.packets[index] = packets[entry.handle]! - entry.packetsTold;
-      stats.bytes[index] = bytes[entry.handle]! - entry.bytesTold;
-      entry.packetsTold = packets[entry.handle]!;
-      entry.bytesTold = bytes[entry.handle]!;
-      stats.lastUsedPs = Math.max(stats.lastUsedPs, lastHitPs[entry.handle]!);
+      stats.packets[index] = packets[entry.handle] - entry.packetsTold;
+      stats.bytes[index] = bytes[entry.handle] - entry.bytesTold;
+      entry.packetsTold = packets[entry.handle];
+      entry.bytesTold = bytes[entry.handle];
+      stats.lastUsedPs = Math.max(stats.lastUsedPs, lastHitPs[entry.handle]);
     }
   }
 }

@@ -48,7 +48,7 @@ export class HardwareStats {
     for (let i = 0; i < Math.min(queueCount, QUEUE_COUNTERS); i++) {
       const drops = bar0.read32(QPRDC(i));
       this.rxNoDescriptor += drops;
-      this.rxNoDescriptorOfQueue[i]! += drops;
+      this.rxNoDescriptorOfQueue[i] += drops;
     }
     this.rxTooLong += bar0.read32(ROC);
     this.rxTooShort += bar0.read32(RUC);

@@ -1,6 +1,6 @@
 // net_device_ops of the reference driver: open and stop, transmit, MTU, address, receive filters, statistics.
 
-import { twinAdapter } from './adapter.ts';
+import { adapterOf } from './adapter.ts';
 import type { TwinAdapter } from './adapter.ts';
 import {
   adminVector,
@@ -32,10 +32,6 @@ import {
 import { DESCRIPTOR_BYTES } from '../../hw/dma/descriptor.ts';
 import * as R from '../../hw/regs.ts';
 
-function adapterOf(dev: NetDevice): TwinAdapter {
-  return twinAdapter(dev)!;
-}
-
 /** NAPI of one queue pair: reclaims transmit, then harvests receive (as ixgbe_poll). */
 class QueuePoller implements NapiPoller {
   private readonly adapter: TwinAdapter;
@@ -50,10 +46,10 @@ class QueuePoller implements NapiPoller {
 
   poll(budget: number): number {
     const { adapter, queue } = this;
-    const txDone = adapter.txRings[queue]!.clean();
-    const work = adapter.rxRings[queue]!.harvest(budget);
+    const txDone = adapter.txRings[queue].clean();
+    const work = adapter.rxRings[queue].harvest(budget);
     if (!txDone || work >= budget) return budget;
-    if (adapter.kernel.napi_complete_done(adapter.napis[queue]!, work))
+    if (adapter.kernel.napi_complete_done(adapter.napis[queue], work))
       adapter.bar0.write32(R.EIMS_EX(0), this.mask);
     return work;
   }
@@ -72,13 +68,13 @@ function allocateRings(adapter: TwinAdapter): number {
   for (let q = 0; q < adapter.queueCount; q++) {
     const rx = kernel.dma_alloc_coherent(adapter.rxSlots * DESCRIPTOR_BYTES);
     if (rx !== null) {
-      const stats = adapter.rxStats[q]!;
+      const stats = adapter.rxStats[q];
       const slots = adapter.rxSlots;
       adapter.rxRings.push(new RxRing(kernel, dev, bar0, q, slots, rx, bufferClass, stats));
     }
     const tx = kernel.dma_alloc_coherent(adapter.txSlots * DESCRIPTOR_BYTES);
     if (tx !== null) {
-      const stats = adapter.txStats[q]!;
+      const stats = adapter.txStats[q];
       adapter.txRings.push(new TxRing(kernel, dev, bar0, q, adapter.txSlots, tx, stats));
     }
     if (rx === null || tx === null) return -ENOMEM;
@@ -135,7 +131,7 @@ export function twinUp(adapter: TwinAdapter): number {
   for (let q = 0; q < adapter.queueCount; q++) {
     const napi = kernel.netif_napi_add(`${dev.name}-${q}`, new QueuePoller(adapter, q));
     adapter.napis[q] = napi;
-    adapter.rxRings[q]!.kick = () => {
+    adapter.rxRings[q].kick = () => {
       kernel.napi_schedule(napi);
     };
     const schedule = (): void => {
@@ -162,7 +158,7 @@ export function twinDown(adapter: TwinAdapter): void {
   bar0.write32(R.EIMC_EX(0), queueMask(adapter));
   dev.txStopped.fill(1);
   for (let q = 0; q < adapter.queueCount; q++) {
-    kernel.napi_disable(adapter.napis[q]!);
+    kernel.napi_disable(adapter.napis[q]);
     kernel.free_irq(pdev.functionIndex, q);
   }
   disableRings(adapter);
@@ -193,7 +189,7 @@ export const TWIN_OPS: NetDeviceOps = {
   },
 
   ndo_start_xmit(skb: SkBuff, dev: NetDevice): number {
-    return (dev.priv as TwinAdapter).txRings[skb.queueMapping]!.xmit(skb);
+    return (dev.priv as TwinAdapter).txRings[skb.queueMapping].xmit(skb);
   },
 
   ndo_set_rx_mode(dev: NetDevice): void {

@@ -4,7 +4,7 @@
 // `twinReinit` is what a transmit time-out or `devlink dev reload` leads to: the function is reset, its flow entries are
 // gone, rings and admin queue start anew.
 
-import { DRIVER_NAME, TwinAdapter, switchId, twinAdapter } from './adapter.ts';
+import { DRIVER_NAME, TwinAdapter, adapterOf, switchId, twinAdapter } from './adapter.ts';
 import type { TwinOptions } from './adapter.ts';
 import { TWIN_ETHTOOL_OPS } from './ethtool.ts';
 import { FlowTable } from './flow.ts';
@@ -129,7 +129,7 @@ export function twinProbe(kernel: Kernel, pdev: PciDev, options: TwinOptions = {
 
 /** Unbinds: closes and unregisters the device, removes its flows with a reset, frees everything. */
 export function twinRemove(dev: NetDevice): void {
-  const adapter = twinAdapter(dev)!;
+  const adapter = adapterOf(dev);
   const { kernel, pdev } = adapter;
   kernel.unregister_netdev(dev);
   adapter.flows.forget(adapter);
@@ -142,7 +142,7 @@ export function twinRemove(dev: NetDevice): void {
 
 /** Resets the function and brings it up as it was; 0 or −errno (then the device stays without rings). */
 export function twinReinit(dev: NetDevice): number {
-  const adapter = twinAdapter(dev)!;
+  const adapter = adapterOf(dev);
   const wasRunning = adapter.running;
   twinDown(adapter);
   adapter.flows.forget(adapter);

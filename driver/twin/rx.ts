@@ -94,7 +94,7 @@ export class RxRing {
     this.ringAt = memory.at;
     this.bufferAt = new Int32Array(slots).fill(-1);
     this.bufferClass = bufferClass;
-    this.truesizeBytes = BUFFER_CLASS_BYTES[bufferClass]!;
+    this.truesizeBytes = BUFFER_CLASS_BYTES[bufferClass];
   }
 
   /** Gives the device buffers for all slots but one; 0 or −ENOMEM when there was none at all. */
@@ -114,7 +114,7 @@ export class RxRing {
       const status = rxStatus(view, at);
       if ((status & RXD_STAT_DD) === 0) break;
       kernel.charge(descriptorPs);
-      const headAt = this.bufferAt[slot]!;
+      const headAt = this.bufferAt[slot];
       const lenBytes = rxLengthBytes(view, at);
       const hash = rxHash(view, at);
       const vlanTci = (status & RXD_STAT_VP) !== 0 ? rxVlanTci(view, at) : -1;
@@ -142,10 +142,10 @@ export class RxRing {
   close(): void {
     this.closed = true;
     for (let slot = 0; slot < this.slots; slot++) {
-      if (this.bufferAt[slot]! >= 0) this.kernel.buffers.free(this.bufferAt[slot]!);
+      if (this.bufferAt[slot] >= 0) this.kernel.buffers.free(this.bufferAt[slot]);
       this.bufferAt[slot] = -1;
     }
-    for (let i = 0; i < this.segmentCount; i++) this.kernel.buffers.free(this.segmentAt[i]!);
+    for (let i = 0; i < this.segmentCount; i++) this.kernel.buffers.free(this.segmentAt[i]);
     this.segmentCount = 0;
     this.filled = 0;
     this.kernel.dma_free_coherent(this.memory);
@@ -181,8 +181,8 @@ export class RxRing {
     } else kernel.buffers.free(headAt); // longer than any frame: the linear copy below is cut, and counted as an error
     if (!last) return null;
     let totalBytes = 0;
-    for (let i = 0; i < this.segmentCount; i++) totalBytes += this.segmentBytes[i]!;
-    const packetId = kernel.memory.ownerAt(kernel.iovaOf(this.segmentAt[0]! + SKB_HEADROOM_BYTES));
+    for (let i = 0; i < this.segmentCount; i++) totalBytes += this.segmentBytes[i];
+    const packetId = kernel.memory.ownerAt(kernel.iovaOf(this.segmentAt[0] + SKB_HEADROOM_BYTES));
     const skb = kernel.alloc_skb(totalBytes);
     if (skb === null) {
       this.dropSegments(packetId);
@@ -190,10 +190,10 @@ export class RxRing {
     }
     const { bytes } = this.memory;
     for (let i = 0; i < this.segmentCount; i++) {
-      const fromAt = this.segmentAt[i]! + SKB_HEADROOM_BYTES;
-      bytes.copyWithin(skb.at + skb.lenBytes, fromAt, fromAt + this.segmentBytes[i]!);
-      skb.lenBytes += this.segmentBytes[i]!;
-      kernel.buffers.free(this.segmentAt[i]!);
+      const fromAt = this.segmentAt[i] + SKB_HEADROOM_BYTES;
+      bytes.copyWithin(skb.at + skb.lenBytes, fromAt, fromAt + this.segmentBytes[i]);
+      skb.lenBytes += this.segmentBytes[i];
+      kernel.buffers.free(this.segmentAt[i]);
     }
     this.segmentCount = 0;
     kernel.charge(totalBytes * kernel.costs.copyPerBytePs);
@@ -204,12 +204,12 @@ export class RxRing {
   /** No linear buffer: the first piece becomes a packet just to be dropped under its id. */
   private dropSegments(packetId: number): void {
     const { kernel } = this;
-    const headAt = this.segmentAt[0]!;
+    const headAt = this.segmentAt[0];
     const dataAt = headAt + SKB_HEADROOM_BYTES;
-    const skb = kernel.build_skb(headAt, this.truesizeBytes, dataAt, this.segmentBytes[0]!);
+    const skb = kernel.build_skb(headAt, this.truesizeBytes, dataAt, this.segmentBytes[0]);
     skb.packetId = packetId;
     this.stats.drops++;
-    for (let i = 1; i < this.segmentCount; i++) kernel.buffers.free(this.segmentAt[i]!);
+    for (let i = 1; i < this.segmentCount; i++) kernel.buffers.free(this.segmentAt[i]);
     this.segmentCount = 0;
     kernel.kfree_skb_reason(skb, KernelDrop.NOMEM);
   }

@@ -122,9 +122,9 @@ export class TxRing {
     let work = 0;
     while (this.used > 0 && work < TX_WORK_LIMIT) {
       const first = this.nextToClean;
-      const last = this.lastSlot[first]!;
+      const last = this.lastSlot[first];
       if (!txIsDone(view, this.ringAt + last * DESCRIPTOR_BYTES)) break;
-      const skb = this.skbs[first]!;
+      const skb = this.skbs[first] as SkBuff;
       this.skbs[first] = null;
       this.stats.packets++;
       this.stats.bytes += skb.lenBytes;
@@ -145,10 +145,10 @@ export class TxRing {
     this.clean();
     while (this.used > 0) {
       const first = this.nextToClean;
-      const skb = this.skbs[first]!;
+      const skb = this.skbs[first] as SkBuff;
       this.skbs[first] = null;
       this.stats.drops++;
-      this.release(first, this.lastSlot[first]!);
+      this.release(first, this.lastSlot[first]);
       this.kernel.kfree_skb_reason(skb, KernelDrop.TX_ERROR);
     }
     this.kernel.dma_free_coherent(this.memory);

@@ -3,9 +3,10 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { must } from '../support/must.ts';
 // [driver
 import { Kernel } from '../../driver/index.ts';
-import type { PciDev } from '../../driver/index.ts';
+import type { CoherentMemory, PciDev } from '../../driver/index.ts';
 import { HostMemory, Nic, Scheduler, genericNic } from '../../hw/index.ts';
 import * as D from '../../hw/dma/descriptor.ts';
 import * as R from '../../hw/regs.ts';
@@ -19,9 +20,9 @@ class EchoDriver {
   constructor(kernel: Kernel, { bar0, functionIndex }: PciDev) {
     bar0.write32(R.CTRL, R.CTRL_RST);
     while ((bar0.read32(R.EEC) & R.EEC_ARD) === 0) kernel.udelay(10);
-    const rx = kernel.dma_alloc_coherent(SLOTS * D.DESCRIPTOR_BYTES)!;
-    const tx = kernel.dma_alloc_coherent(SLOTS * D.DESCRIPTOR_BYTES)!;
-    const buffers = kernel.dma_alloc_coherent(SLOTS * 2048)!;
+    const rx = kernel.dma_alloc_coherent(SLOTS * D.DESCRIPTOR_BYTES) as CoherentMemory;
+    const tx = kernel.dma_alloc_coherent(SLOTS * D.DESCRIPTOR_BYTES) as CoherentMemory;
+    const buffers = kernel.dma_alloc_coherent(SLOTS * 2048) as CoherentMemory;
     for (let s = 0; s < SLOTS; s++)
       D.writeRxRead(rx.view, rx.at + s * D.DESCRIPTOR_BYTES, buffers.iova + s * 2048);
     bar0.write32(R.RDBAL(0), rx.iova);
@@ -40,8 +41,8 @@ class EchoDriver {
     bar0.write32(R.EIMS_EX(0), 1);
   }
 
-  private interrupt(bar0: PciDev['bar0'], ...rings: Ring[]): void {
-    const [rx, tx, buffers] = rings as [Ring, Ring, Ring];
+  private interrupt(bar0: PciDev['bar0'], ...rings: CoherentMemory[]): void {
+    const [rx, tx, buffers] = rings as [CoherentMemory, CoherentMemory, CoherentMemory];
     for (;;) {
       const at = this.slot * D.DESCRIPTOR_BYTES;
       if ((D.rxStatus(rx.view, rx.at + at) & D.RXD_STAT_DD) === 0) return;
@@ -59,7 +60,6 @@ class EchoDriver {
     }
   }
 }
-type Ring = NonNullable<ReturnType<Kernel['dma_alloc_coherent']>>;
 // driver]
 
 describe('a driver of one’s own', () => {
@@ -77,7 +77,7 @@ describe('a driver of one’s own', () => {
     };
     const nic = new Nic(genericNic(), { scheduler, memory, msix: kernel, observer });
     kernel.syncDevices = (nowPs) => nic.sync(nowPs);
-    const { bar0, bar2 } = nic.functions[0]!;
+    const { bar0, bar2 } = nic.functions[0];
     const pci = { functionIndex: 0, busInfo: '0000:01:00.0', bar0, bar2 };
     const driver = new EchoDriver(kernel, pci);
     const frame = new Uint8Array(64).map((_, i) => i);
@@ -87,7 +87,7 @@ describe('a driver of one’s own', () => {
     }
     expect(driver.echoed).toBe(20);
     expect(bar0.read32(R.GPTC)).toBe(20);
-    expect([...sent[19]!.subarray(0, 12)]).toEqual([6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]);
+    expect([...sent[19].subarray(0, 12)]).toEqual([6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]);
   });
   // test]
 
@@ -96,7 +96,7 @@ describe('a driver of one’s own', () => {
     const code = readFileSync(new URL('test/driver/example.test.ts', root), 'utf8');
     const text = readFileSync(new URL('docs/write-a-driver-test.md', root), 'utf8');
     for (const part of ['driver', 'test']) {
-      const shown = new RegExp(`// \\[${part}\\n([^]*?)\\n *// ${part}\\]`).exec(code)![1]!;
+      const shown = must(new RegExp(`// \\[${part}\\n([^]*?)\\n *// ${part}\\]`).exec(code))[1];
       const flat = (s: string): string => s.replace(/^ +/gm, '');
       expect(flat(text)).toContain(flat(shown));
     }

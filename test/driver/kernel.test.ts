@@ -10,6 +10,7 @@ import type { SkBuff } from '../../driver/skb.ts';
 import { HostMemory } from '../../hw/dma/host-memory.ts';
 import { Scheduler } from '../../hw/time/scheduler.ts';
 import { DummyNic } from '../support/dummy-nic.ts';
+import { must } from '../support/must.ts';
 
 function host(sizeBytes = 4 << 20): Kernel {
   return new Kernel({ scheduler: new Scheduler(), memory: new HostMemory(sizeBytes) });
@@ -94,7 +95,7 @@ describe('packet buffers', () => {
             }
             if (free < 5 && live.length > 0) {
               const [gone] = live.splice(free % live.length, 1);
-              kernel.free_skb(gone!.skb);
+              kernel.free_skb(gone.skb);
             }
           }
           for (const { skb, mark: expected } of live) {
@@ -113,7 +114,7 @@ describe('packet buffers', () => {
 
   it('throws on a double free and answers null when memory is exhausted', () => {
     const kernel = host(1 << 16);
-    const skb = kernel.alloc_skb(100)!;
+    const skb = must(kernel.alloc_skb(100));
     kernel.free_skb(skb);
     expect(() => {
       kernel.free_skb(skb);
@@ -133,27 +134,27 @@ describe('packet buffers', () => {
 
   it('gives handles back clean', () => {
     const kernel = host();
-    const skb = kernel.alloc_skb(100)!;
-    const fresh = { ...kernel.alloc_skb(100)!, bytes: 0, headAt: 0, at: 0, poolIndex: 0 };
+    const skb = must(kernel.alloc_skb(100));
+    const fresh = { ...must(kernel.alloc_skb(100)), bytes: 0, headAt: 0, at: 0, poolIndex: 0 };
     let put = 0;
     kernel.onSkbFree = () => put++;
     Object.assign(skb, { mark: 5, vlanTci: 3, nfct: {}, packetId: 9, rxQueue: 2, mergedIds: [1] });
     kernel.free_skb(skb);
     expect(put).toBe(1);
-    const again = kernel.alloc_skb(100)!;
+    const again = must(kernel.alloc_skb(100));
     expect(again).toBe(skb);
     expect({ ...again, bytes: 0, headAt: 0, at: 0, poolIndex: 0 }).toEqual(fresh);
   });
 
   it('reuses coherent memory, zeroed, and refuses a double free', () => {
     const kernel = host();
-    const ring = kernel.dma_alloc_coherent(8192)!;
+    const ring = must(kernel.dma_alloc_coherent(8192));
     ring.bytes.fill(0xff, ring.at, ring.at + 8192);
     kernel.dma_free_coherent(ring);
     expect(() => {
       kernel.dma_free_coherent(ring);
     }).toThrow(/double free/);
-    const again = kernel.dma_alloc_coherent(8192)!;
+    const again = must(kernel.dma_alloc_coherent(8192));
     expect(again.iova).toBe(ring.iova);
     expect(again.iova % 4096).toBe(0);
     expect(again.bytes.subarray(again.at, again.at + 8192).every((byte) => byte === 0)).toBe(true);

@@ -24,7 +24,7 @@ describe('NAPI', () => {
     nic.raise(); // masked: no second interrupt
     run(kernel);
     expect(nic.events).toEqual(['poll 64', 'poll 64', 'poll 64', 'poll 8', 'complete', 'unmask']);
-    expect(kernel.cores[0]!.irqCount).toBe(1);
+    expect(kernel.cores[0].irqCount).toBe(1);
     expect(kernel.skbs.liveCount).toBe(0);
     expect(kernel.devState(nic.dev).rxDropped).toBe(200); // no stack attached: freed and counted
   });
@@ -65,7 +65,7 @@ describe('NAPI', () => {
       nic.raise();
     }
     for (let i = 0; i < 1000; i++) kernel.scheduler.runNext();
-    const core = kernel.cores[0]!;
+    const core = kernel.cores[0];
     expect(core.timeSqueeze).toBeGreaterThan(100);
     // 300 packets and polls of 64: a run ends after its fifth poll.
     expect(core.pollCount / core.timeSqueeze).toBeCloseTo(Math.ceil(NETDEV_BUDGET / 64), 0);
@@ -121,9 +121,9 @@ describe('HostCore', () => {
     kernel.inContext(1, task);
     expect(starts).toEqual([0, 1_000_000, 0]);
     expect(kernel.scheduler.nowPs).toBe(0);
-    expect(kernel.cores[0]!.freePs).toBe(2_000_000);
-    expect(kernel.cores[0]!.utilisation(4_000_000)).toBe(0.5);
-    expect(kernel.cores[1]!.utilisation(4_000_000)).toBe(0.25);
+    expect(kernel.cores[0].freePs).toBe(2_000_000);
+    expect(kernel.cores[0].utilisation(4_000_000)).toBe(0.5);
+    expect(kernel.cores[1].utilisation(4_000_000)).toBe(0.25);
   });
 
   it('handles an interrupt after the step that runs, at the latest', () => {
@@ -152,6 +152,6 @@ describe('HostCore', () => {
     nic.raise();
     run(kernel);
     expect(synced).toHaveLength(2); // once per poll
-    expect(synced[1]!).toBeGreaterThan(synced[0]!);
+    expect(synced[1]).toBeGreaterThan(synced[0]);
   });
 });

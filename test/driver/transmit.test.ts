@@ -8,6 +8,7 @@ import type { SkBuff } from '../../driver/skb.ts';
 import { HostMemory } from '../../hw/dma/host-memory.ts';
 import { Scheduler } from '../../hw/time/scheduler.ts';
 import { DummyNic, numberedFrame } from '../support/dummy-nic.ts';
+import { must } from '../support/must.ts';
 
 interface Host {
   kernel: Kernel;
@@ -22,7 +23,7 @@ function host(): Host {
 }
 
 function packet(kernel: Kernel, n: number): SkBuff {
-  const skb = kernel.alloc_skb(60)!;
+  const skb = must(kernel.alloc_skb(60));
   skb.bytes.set(numberedFrame(n), skb.at);
   skb.lenBytes = 60;
   return skb;
@@ -43,7 +44,7 @@ describe('dev_queue_xmit', () => {
     expect(nic.sent).toEqual([]);
     run(kernel);
     expect(nic.sent).toEqual([0, 1, 2, 3, 4]);
-    expect(kernel.txQueues(nic.dev)[0]!.requeueCount).toBe(3);
+    expect(kernel.txQueues(nic.dev)[0].requeueCount).toBe(3);
     expect(drops).toEqual([]);
     expect(kernel.skbs.liveCount).toBe(0);
   });
@@ -110,7 +111,7 @@ describe('dev_queue_xmit', () => {
     expect(drops).toEqual([KernelDrop.QDISC_FULL, KernelDrop.QDISC_FULL]);
     kernel.netif_tx_wake_queue(nic.dev, 0);
     expect(nic.sent).toEqual([0, 1, 2, 3]);
-    expect(kernel.txQueues(nic.dev)[0]!.dropCount).toBe(2);
+    expect(kernel.txQueues(nic.dev)[0].dropCount).toBe(2);
   });
 
   it('drops on a device that is down or without carrier, and what waited when it is closed', () => {

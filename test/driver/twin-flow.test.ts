@@ -20,6 +20,7 @@ import { twinAdapter } from '../../driver/twin/adapter.ts';
 import { twinReinit } from '../../driver/twin/probe.ts';
 import { DummyNic } from '../support/dummy-nic.ts';
 import { TwinRig, ethtoolStat, fateCounts, ipFrame } from '../support/twin-rig.ts';
+import { must } from '../support/must.ts';
 
 const HOST_A = new Uint8Array([2, 0, 0, 0, 0xaa, 1]);
 const HOST_B = new Uint8Array([2, 0, 0, 0, 0xbb, 1]);
@@ -91,7 +92,7 @@ function offload(
     answer = { error: error === 0 ? 'ok' : errnoName(error), ...extack };
   };
   rig.kernel.inContext(0, () => {
-    eth0!.ops.ndo_flow_offload!(eth0!, type, object, extack, done, stats);
+    eth0.ops.ndo_flow_offload?.(eth0, type, object, extack, done, stats);
   });
   rig.advance(waitPs);
   return answer;
@@ -112,11 +113,11 @@ describe('ADD', () => {
     expect(offload(rig, FLOW_OFFLOAD_ADD, object)).toMatchObject({ error: 'ok' });
     expect(object.inHardware).toBe(3);
     const polls = rig.kernel.cores.map((core) => core.packetCount);
-    rig.inject(0, ipFrame({ dst: rig.devs[0]!.mac, sport: 1000, dport: 2000, lenBytes: 200 }));
+    rig.inject(0, ipFrame({ dst: rig.devs[0].mac, sport: 1000, dport: 2000, lenBytes: 200 }));
     rig.inject(
       1,
       ipFrame({
-        dst: rig.devs[1]!.mac,
+        dst: rig.devs[1].mac,
         sport: 2000,
         dport: 1000,
         srcIp: 0x0a000201,
@@ -126,9 +127,9 @@ describe('ADD', () => {
     rig.advance(1e9);
     expect(fateCounts(rig)).toEqual({ egress: 2 });
     const [first, second] = rig.sent;
-    expect([first!.portIndex, first!.fromHost, second!.portIndex]).toEqual([1, false, 0]);
-    expect([...first!.bytes.subarray(0, 12)]).toEqual([...HOST_B, ...rig.devs[1]!.mac]);
-    expect(first!.bytes[22]).toBe(63);
+    expect([first.portIndex, first.fromHost, second.portIndex]).toEqual([1, false, 0]);
+    expect([...first.bytes.subarray(0, 12)]).toEqual([...HOST_B, ...rig.devs[1].mac]);
+    expect(first.bytes[22]).toBe(63);
     expect(rig.kernel.cores.map((core) => core.packetCount)).toEqual(polls);
   });
 
@@ -158,9 +159,9 @@ describe('ADD', () => {
       error: errnoName(ENOENT),
       reason: 'not-found',
     });
-    rig.inject(0, ipFrame({ dst: rig.devs[0]!.mac, sport: 1000, dport: 2000 }));
+    rig.inject(0, ipFrame({ dst: rig.devs[0].mac, sport: 1000, dport: 2000 }));
     rig.advance(1e9);
-    expect(rig.kernel.cores[0]!.packetCount + rig.kernel.cores[1]!.packetCount).toBe(1);
+    expect(rig.kernel.cores[0].packetCount + rig.kernel.cores[1].packetCount).toBe(1);
   });
 
   it.each<[string, Partial<FlowDirection>, number, string]>([
@@ -175,7 +176,7 @@ describe('ADD', () => {
       const half = flow(rig, 0, change);
       const answer = offload(rig, FLOW_OFFLOAD_ADD, half);
       expect(answer).toMatchObject({ error: 'ok', reason });
-      expect(answer!.message).not.toBe('');
+      expect(must(answer).message).not.toBe('');
       expect(half.inHardware).toBe(2);
       const none = flow(rig, 1, change);
       none.directions[1] = { ...none.directions[0], cookie: 99 };
@@ -212,19 +213,19 @@ describe('ADD', () => {
     for (let n = 0; n < 100; n++) {
       const object = flow(rig, n);
       const answer = offload(rig, FLOW_OFFLOAD_ADD, object);
-      if (answer!.error === 'ok') installed.push(object);
+      if (must(answer).error === 'ok') installed.push(object);
       else refused = answer;
     }
     expect(refused).toMatchObject({ error: errnoName(ENOSPC) });
-    expect(['table-full', 'bucket-full']).toContain(refused!.reason);
+    expect(['table-full', 'bucket-full']).toContain(must(refused).reason);
     const bits = installed.reduce((n, o) => n + (o.inHardware & 1) + (o.inHardware >> 1), 0);
-    expect(ethtoolStat(rig.devs[0]!, 'hw_flow_entries')).toBe(bits);
+    expect(ethtoolStat(rig.devs[0], 'hw_flow_entries')).toBe(bits);
     expect(bits).toBeGreaterThan(50);
     expect(bits).toBeLessThanOrEqual(68);
-    expect(ethtoolStat(rig.devs[0]!, 'hw_flow_no_space')).toBeGreaterThan(50);
+    expect(ethtoolStat(rig.devs[0], 'hw_flow_no_space')).toBeGreaterThan(50);
     for (const object of installed)
       expect(offload(rig, FLOW_OFFLOAD_DEL, object)).toMatchObject({ error: 'ok' });
-    expect(ethtoolStat(rig.devs[0]!, 'hw_flow_entries')).toBe(0);
+    expect(ethtoolStat(rig.devs[0], 'hw_flow_entries')).toBe(0);
     expect(offload(rig, FLOW_OFFLOAD_ADD, flow(rig, 200))).toMatchObject({ error: 'ok' });
   });
 
@@ -234,8 +235,8 @@ describe('ADD', () => {
     const objects = Array.from({ length: 500 }, (_, n) => flow(rig, n));
     rig.kernel.inContext(0, () => {
       for (const object of objects)
-        rig.devs[0]!.ops.ndo_flow_offload!(
-          rig.devs[0]!,
+        rig.devs[0].ops.ndo_flow_offload?.(
+          rig.devs[0],
           FLOW_OFFLOAD_ADD,
           object,
           { message: '', reason: '' },
@@ -254,7 +255,7 @@ describe('DEL and STATS', () => {
     const object = flow(rig, 0);
     expect(offload(rig, FLOW_OFFLOAD_ADD, object, undefined, 0)).toBeNull();
     expect(offload(rig, FLOW_OFFLOAD_DEL, object)).toMatchObject({ error: 'ok' });
-    expect(ethtoolStat(rig.devs[0]!, 'hw_flow_entries')).toBe(0);
+    expect(ethtoolStat(rig.devs[0], 'hw_flow_entries')).toBe(0);
     expect(offload(rig, FLOW_OFFLOAD_ADD, flow(rig, 0))).toMatchObject({ error: 'ok' });
   });
 
@@ -265,31 +266,31 @@ describe('DEL and STATS', () => {
     rig.advance(2e12);
     let lastPs = 0;
     for (let i = 0; i < 7; i++) {
-      rig.inject(0, ipFrame({ dst: rig.devs[0]!.mac, sport: 1001, lenBytes: 100 }), 1e6);
+      rig.inject(0, ipFrame({ dst: rig.devs[0].mac, sport: 1001, lenBytes: 100 }), 1e6);
       lastPs = rig.scheduler.nowPs;
     }
     rig.advance(1e6);
-    const commands = ethtoolStat(rig.devs[0]!, 'adm_commands');
+    const commands = ethtoolStat(rig.devs[0], 'adm_commands');
     const all = objects.map((object) => {
       const stats = emptyStats();
       expect(offload(rig, FLOW_OFFLOAD_STATS, object, stats)).toMatchObject({ error: 'ok' });
       return stats;
     });
-    expect(ethtoolStat(rig.devs[0]!, 'adm_commands')).toBe(commands + 1);
+    expect(ethtoolStat(rig.devs[0], 'adm_commands')).toBe(commands + 1);
     expect(all.map((stats) => stats.packets)).toEqual([
       [0, 0],
       [7, 0],
       [0, 0],
     ]);
-    expect(all[1]!.bytes).toEqual([700, 0]);
-    expect(Math.abs(all[1]!.lastUsedPs - lastPs)).toBeLessThan(2e6);
-    expect(all[0]!.lastUsedPs).toBe(0);
+    expect(all[1].bytes).toEqual([700, 0]);
+    expect(Math.abs(all[1].lastUsedPs - lastPs)).toBeLessThan(2e6);
+    expect(all[0].lastUsedPs).toBe(0);
     const again = emptyStats();
     rig.advance(2e12);
-    offload(rig, FLOW_OFFLOAD_STATS, objects[1]!, again);
+    offload(rig, FLOW_OFFLOAD_STATS, objects[1], again);
     expect(again.packets).toEqual([0, 0]);
-    expect(again.lastUsedPs).toBe(all[1]!.lastUsedPs);
-    expect(ethtoolStat(rig.devs[0]!, 'hw_flow_hits')).toBe(7);
+    expect(again.lastUsedPs).toBe(all[1].lastUsedPs);
+    expect(ethtoolStat(rig.devs[0], 'hw_flow_hits')).toBe(7);
   });
 
   it('answers ENOENT to STATS of a flow that is not there', () => {
@@ -311,9 +312,9 @@ describe('DEL and STATS', () => {
     const rig = up();
     const object = flow(rig, 0);
     offload(rig, FLOW_OFFLOAD_ADD, object);
-    expect(twinReinit(rig.devs[0]!)).toBe(0);
+    expect(twinReinit(rig.devs[0])).toBe(0);
     rig.advance(1e9);
-    expect(ethtoolStat(rig.devs[0]!, 'hw_flow_entries')).toBe(0);
+    expect(ethtoolStat(rig.devs[0], 'hw_flow_entries')).toBe(0);
     expect(offload(rig, FLOW_OFFLOAD_DEL, object)).toMatchObject({ error: errnoName(ENOENT) });
     expect(offload(rig, FLOW_OFFLOAD_ADD, flow(rig, 0))).toMatchObject({ error: 'ok' });
   });
@@ -330,9 +331,9 @@ describe('admin queue', () => {
     expect(object.inHardware).toBe(0);
     rig.advance(1e12);
     expect(rig.nic.checkInvariants()).toBeUndefined();
-    rig.inject(0, ipFrame({ dst: rig.devs[0]!.mac, sport: 1000, dport: 2000 }));
+    rig.inject(0, ipFrame({ dst: rig.devs[0].mac, sport: 1000, dport: 2000 }));
     rig.advance(1e9);
     expect(rig.sent).toEqual([]); // not forwarded by a left-over entry
-    expect(twinAdapter(rig.devs[0]!)!.admin.timeoutCount).toBeGreaterThanOrEqual(2);
+    expect(must(twinAdapter(rig.devs[0])).admin.timeoutCount).toBeGreaterThanOrEqual(2);
   });
 });

@@ -7,6 +7,7 @@ import type { Napi } from '../../driver/napi.ts';
 import { NETDEV_TX_BUSY, NETDEV_TX_OK } from '../../driver/netdev.ts';
 import type { NetDevice, NetDeviceOps } from '../../driver/netdev.ts';
 import type { SkBuff } from '../../driver/skb.ts';
+import { must } from './must.ts';
 
 /** A 60-byte frame from 02:..:0b to 02:..:0a with a number in its payload. */
 export function numberedFrame(n: number): Uint8Array {
@@ -70,7 +71,7 @@ export class DummyNic {
     let work = 0;
     while (work < budget && (this.endless || this.rx.length > 0)) {
       const frame = this.rx.shift() ?? numberedFrame(0);
-      const skb = this.kernel.alloc_skb(frame.length)!;
+      const skb = must(this.kernel.alloc_skb(frame.length));
       skb.bytes.set(frame, skb.at);
       skb.lenBytes = frame.length;
       eth_type_trans(skb, this.dev);

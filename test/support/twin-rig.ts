@@ -12,6 +12,7 @@ import type { NicConfig } from '../../hw/models.ts';
 import { Nic } from '../../hw/nic.ts';
 import { DROP_REASONS } from '../../hw/pipeline/outcome.ts';
 import { Scheduler } from '../../hw/time/scheduler.ts';
+import { must } from './must.ts';
 
 /** One frame that left the device. */
 export interface SentFrame {
@@ -56,7 +57,7 @@ export class TwinRig {
           this.fate(frame.packetId, 'egress');
         },
         onDrop: (packetId, _port, reason) => {
-          this.fate(packetId, `hw:${DROP_REASONS[reason]!.name}`);
+          this.fate(packetId, `hw:${DROP_REASONS[reason].name}`);
         },
         onRx: () => undefined,
       },
@@ -91,7 +92,7 @@ export class TwinRig {
   bridge(): this {
     this.kernel.rxHandler = {
       receive: (skb, dev) => {
-        const out = this.devs[dev === this.devs[0] ? 1 : 0]!;
+        const out = this.devs[dev === this.devs[0] ? 1 : 0];
         this.kernel.dev_queue_xmit(skb, out);
       },
     };
@@ -126,16 +127,16 @@ export function fateCounts(rig: TwinRig): Record<string, number> {
   for (let id = 0; id < rig.nextId; id++) {
     const fates = rig.fates.get(id) ?? [];
     if (fates.length !== 1) throw new Error(`packet ${id} has fates [${fates.join(', ')}]`);
-    counts[fates[0]!] = (counts[fates[0]!] ?? 0) + 1;
+    counts[fates[0]] = (counts[fates[0]] ?? 0) + 1;
   }
   return counts;
 }
 
 /** A statistic of ethtool -S by name. */
 export function ethtoolStat(dev: NetDevice, name: string): number {
-  const index = dev.ethtoolOps!.get_strings(dev).indexOf(name);
+  const index = must(dev.ethtoolOps).get_strings(dev).indexOf(name);
   if (index < 0) throw new Error(`no statistic ${name}`);
-  return dev.ethtoolOps!.get_ethtool_stats(dev)[index]!;
+  return must(dev.ethtoolOps).get_ethtool_stats(dev)[index];
 }
 
 /** An IPv4 UDP or TCP frame with correct lengths (header checksum correct, transport checksum 0). */
