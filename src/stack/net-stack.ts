@@ -10,7 +10,7 @@ import type { SkBuff } from '../../driver/skb.ts';
 import { KernelDrop } from '../../driver/transmit.ts';
 import type { TraceSink } from '../../hw/observer.ts';
 import type { Scheduler } from '../../hw/time/scheduler.ts';
-import { RECEIVE_CORE_PS, VLAN_PS } from './costs.ts';
+import { HOOK_POINT_PS, RECEIVE_CORE_PS, VLAN_PS } from './costs.ts';
 import { AF_INET, AF_INET6 } from './ip/address.ts';
 import { Addresses } from './ip/addresses.ts';
 import { Arp } from './ip/arp.ts';
@@ -28,7 +28,7 @@ import { Nd } from './ip/nd.ts';
 import { NeighbourTable } from './ip/neigh.ts';
 import { RouteAdmin } from './ip/route-admin.ts';
 import { Links } from './links.ts';
-import { NF_ACCEPT, NF_DROP, NetfilterHooks } from './netfilter/hooks.ts';
+import { HOOK_NAMES, NF_ACCEPT, NF_DROP, NF_STOLEN, NetfilterHooks } from './netfilter/hooks.ts';
 import { STACK_DROPS, StackDrop } from './outcome.ts';
 import type { StackObserver } from './outcome.ts';
 import { Sysctl } from './sysctl.ts';
@@ -181,6 +181,28 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     if (this.trace !== null)
       this.step(skb, TraceStep.VLAN_RECEIVE, vlan.dev.ifindex, vlanId, vlan.dev.name);
     this.deliver(skb, vlan.dev);
+  }
+
+  /**
+   * Runs the hooks of one point over a packet. True when it goes on; else it is gone: dropped here (NF_DROP) or taken by a hook
+   * (NF_STOLEN).
+   */
+  passHook(
+    family: number,
+    hook: number,
+    skb: SkBuff,
+    inDev: NetDevice | null,
+    outDev: NetDevice | null,
+  ): boolean {
+    if (!this.hooks.hasHooks(family, hook)) return true;
+    this.kernel.charge(HOOK_POINT_PS);
+    const verdict = this.hooks.run(family, hook, skb, inDev, outDev);
+    // A packet that a hook took may be gone already: only its fate is told then.
+    if (verdict === NF_STOLEN) return false;
+    if (this.trace !== null) this.step(skb, TraceStep.HOOK, hook, verdict, HOOK_NAMES[hook]);
+    if (verdict === NF_ACCEPT) return true;
+    this.drop(skb, StackDrop.NETFILTER_DROP);
+    return false;
   }
 
   /** Sends a frame (skb.at at its MAC header) through a device: VLAN devices add their tag. Takes the packet. */

@@ -6,10 +6,10 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { CHECKSUM_UNNECESSARY } from '../../../driver/skb.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
-import { HOOK_POINT_PS, LOCAL_PACKET_PS } from '../costs.ts';
+import { LOCAL_PACKET_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
 import { PACKET_HOST } from '../net-stack.ts';
-import { NF_ACCEPT, NF_DROP, NF_INET_LOCAL_IN } from '../netfilter/hooks.ts';
+import { NF_INET_LOCAL_IN } from '../netfilter/hooks.ts';
 import { StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';
 import { AF_INET, loadInt32, storeUint16 } from './address.ts';
@@ -36,12 +36,7 @@ export class Ipv4Local {
     const { bytes } = skb;
     if ((((bytes[skb.at + 6] << 8) | bytes[skb.at + 7]) & 0x3fff) !== 0)
       if (stack.defrag.ipv4(skb) === null) return;
-    stack.kernel.charge(HOOK_POINT_PS);
-    const verdict = stack.hooks.run(AF_INET, NF_INET_LOCAL_IN, skb, dev, null);
-    if (verdict !== NF_ACCEPT) {
-      if (verdict === NF_DROP) stack.drop(skb, StackDrop.NETFILTER_DROP);
-      return;
-    }
+    if (!stack.passHook(AF_INET, NF_INET_LOCAL_IN, skb, dev, null)) return;
     const protocol = skb.bytes[skb.at + 9];
     if (stack.trace !== null) stack.step(skb, TraceStep.LOCAL, protocol, 0);
     if (protocol === IPPROTO_ICMP) this.icmp(skb, group);

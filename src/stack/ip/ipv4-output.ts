@@ -7,10 +7,10 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { SKB_HEADROOM_BYTES } from '../../../driver/skb.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
-import { FRAGMENT_PS, HOOK_POINT_PS } from '../costs.ts';
+import { FRAGMENT_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
 import { ETH_P_IP } from '../net-stack.ts';
-import { NF_ACCEPT, NF_DROP, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING } from '../netfilter/hooks.ts';
+import { NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING } from '../netfilter/hooks.ts';
 import { StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';
 import { AF_INET, storeInt32, storeUint16 } from './address.ts';
@@ -36,12 +36,7 @@ export class Ipv4Output {
   /** Postrouting, fragmentation, next hop: skb.at at the network header. Takes the packet. */
   output(skb: SkBuff, out: NetDevice, route: Route): void {
     const { stack } = this;
-    stack.kernel.charge(HOOK_POINT_PS);
-    const verdict = stack.hooks.run(AF_INET, NF_INET_POST_ROUTING, skb, null, out);
-    if (verdict !== NF_ACCEPT) {
-      if (verdict === NF_DROP) stack.drop(skb, StackDrop.NETFILTER_DROP);
-      return;
-    }
+    if (!stack.passHook(AF_INET, NF_INET_POST_ROUTING, skb, null, out)) return;
     if (skb.fragMaxBytes === 0 && skb.lenBytes <= route.pathMtuBytes)
       stack.neigh.output(skb, out, route);
     else this.fragment(skb, out, route);
@@ -84,12 +79,7 @@ export class Ipv4Output {
     const out = route.type === 'local' ? stack.links.lo : (route.dev as NetDevice);
     skb.dst = route;
     skb.dev = out;
-    stack.kernel.charge(HOOK_POINT_PS);
-    const verdict = stack.hooks.run(AF_INET, NF_INET_LOCAL_OUT, skb, null, out);
-    if (verdict !== NF_ACCEPT) {
-      if (verdict === NF_DROP) stack.drop(skb, StackDrop.NETFILTER_DROP);
-      return;
-    }
+    if (!stack.passHook(AF_INET, NF_INET_LOCAL_OUT, skb, null, out)) return;
     this.output(skb, out, route);
   }
 

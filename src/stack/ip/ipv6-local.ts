@@ -6,10 +6,10 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { CHECKSUM_UNNECESSARY } from '../../../driver/skb.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
-import { HOOK_POINT_PS, LOCAL_PACKET_PS } from '../costs.ts';
+import { LOCAL_PACKET_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
 import { PACKET_HOST } from '../net-stack.ts';
-import { NF_ACCEPT, NF_DROP, NF_INET_LOCAL_IN } from '../netfilter/hooks.ts';
+import { NF_INET_LOCAL_IN } from '../netfilter/hooks.ts';
 import { StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';
 import { AF_INET6, loadUint16, storeUint16 } from './address.ts';
@@ -56,12 +56,7 @@ export class Ipv6Local {
   /** skb.at at the IPv6 header. Takes the packet. */
   deliver(skb: SkBuff, dev: NetDevice): void {
     const { stack } = this;
-    stack.kernel.charge(HOOK_POINT_PS);
-    const verdict = stack.hooks.run(AF_INET6, NF_INET_LOCAL_IN, skb, dev, null);
-    if (verdict !== NF_ACCEPT) {
-      if (verdict === NF_DROP) stack.drop(skb, StackDrop.NETFILTER_DROP);
-      return;
-    }
+    if (!stack.passHook(AF_INET6, NF_INET_LOCAL_IN, skb, dev, null)) return;
     this.chain(skb, dev);
   }
 

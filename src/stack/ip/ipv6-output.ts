@@ -4,10 +4,10 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { SKB_HEADROOM_BYTES } from '../../../driver/skb.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
-import { FRAGMENT_PS, HOOK_POINT_PS } from '../costs.ts';
+import { FRAGMENT_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
 import { ETH_P_IPV6 } from '../net-stack.ts';
-import { NF_ACCEPT, NF_DROP, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING } from '../netfilter/hooks.ts';
+import { NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING } from '../netfilter/hooks.ts';
 import { StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';
 import { AF_INET6, storeInt32, storeUint16 } from './address.ts';
@@ -39,12 +39,7 @@ export class Ipv6Output {
   /** Postrouting, fragmentation, next hop: skb.at at the network header. Takes the packet. */
   output(skb: SkBuff, out: NetDevice, route: Route): void {
     const { stack } = this;
-    stack.kernel.charge(HOOK_POINT_PS);
-    const verdict = stack.hooks.run(AF_INET6, NF_INET_POST_ROUTING, skb, null, out);
-    if (verdict !== NF_ACCEPT) {
-      if (verdict === NF_DROP) stack.drop(skb, StackDrop.NETFILTER_DROP);
-      return;
-    }
+    if (!stack.passHook(AF_INET6, NF_INET_POST_ROUTING, skb, null, out)) return;
     const tooLong = skb.lenBytes > route.pathMtuBytes;
     const wasFragments = skb.fragMaxBytes > 0 && skb.lenBytes > skb.fragMaxBytes;
     if (tooLong || wasFragments) this.fragment(skb, out, route);
@@ -103,12 +98,7 @@ export class Ipv6Output {
     const out = route.type === 'local' ? stack.links.lo : (route.dev as NetDevice);
     skb.dst = route;
     skb.dev = out;
-    stack.kernel.charge(HOOK_POINT_PS);
-    const verdict = stack.hooks.run(AF_INET6, NF_INET_LOCAL_OUT, skb, null, out);
-    if (verdict !== NF_ACCEPT) {
-      if (verdict === NF_DROP) stack.drop(skb, StackDrop.NETFILTER_DROP);
-      return;
-    }
+    if (!stack.passHook(AF_INET6, NF_INET_LOCAL_OUT, skb, null, out)) return;
     this.output(skb, out, route);
   }
 

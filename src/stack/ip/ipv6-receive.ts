@@ -6,10 +6,10 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { IFF_LOOPBACK } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
-import { HOOK_POINT_PS, IP_FORWARD_PS, IP_RECEIVE_PS, ROUTE_LOOKUP_PS } from '../costs.ts';
+import { IP_FORWARD_PS, IP_RECEIVE_PS, ROUTE_LOOKUP_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
 import { PACKET_HOST, PACKET_OTHERHOST } from '../net-stack.ts';
-import { NF_ACCEPT, NF_DROP, NF_INET_FORWARD, NF_INET_PRE_ROUTING } from '../netfilter/hooks.ts';
+import { NF_INET_FORWARD, NF_INET_PRE_ROUTING } from '../netfilter/hooks.ts';
 import { PATH_CLASSIC, StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';
 import { AF_INET6, formatAddress } from './address.ts';
@@ -63,12 +63,7 @@ export class Ipv6Receive {
       next === 6 || next === 17 || next === 58
         ? at + IPV6_HEADER_BYTES
         : walkHeaders(bytes, at, skb.lenBytes).transportAt;
-    stack.kernel.charge(HOOK_POINT_PS);
-    const verdict = stack.hooks.run(AF_INET6, NF_INET_PRE_ROUTING, skb, dev, null);
-    if (verdict !== NF_ACCEPT) {
-      if (verdict === NF_DROP) stack.drop(skb, StackDrop.NETFILTER_DROP);
-      return;
-    }
+    if (!stack.passHook(AF_INET6, NF_INET_PRE_ROUTING, skb, dev, null)) return;
     this.finish(skb, dev);
   }
 
@@ -165,12 +160,7 @@ export class Ipv6Receive {
     bytes[at + 7]--;
     if (stack.trace !== null)
       stack.step(skb, TraceStep.FORWARD, out.ifindex, bytes[at + 7], out.name);
-    stack.kernel.charge(HOOK_POINT_PS);
-    const verdict = stack.hooks.run(AF_INET6, NF_INET_FORWARD, skb, dev, out);
-    if (verdict !== NF_ACCEPT) {
-      if (verdict === NF_DROP) stack.drop(skb, StackDrop.NETFILTER_DROP);
-      return;
-    }
+    if (!stack.passHook(AF_INET6, NF_INET_FORWARD, skb, dev, out)) return;
     if (skb.packetId >= 0) stack.observer.onForward(skb.packetId, PATH_CLASSIC);
     stack.ipv6Output.output(skb, out, route);
   }

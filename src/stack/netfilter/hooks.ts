@@ -66,6 +66,11 @@ export class NetfilterHooks {
     if (list) removeHook(list, hook);
   }
 
+  /** Whether anything is registered at a point: nothing is run, and nothing charged, where not. */
+  hasHooks(family: number, hookNumber: number): boolean {
+    return this.list(family, hookNumber).length > 0;
+  }
+
   /** Runs the hooks of one point; the answer is NF_ACCEPT when all accepted. */
   run(
     family: number,
