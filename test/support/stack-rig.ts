@@ -24,6 +24,8 @@ export class StackRig {
   readonly kernel: Kernel;
   readonly stack: NetStack;
   readonly sent: SentFrame[] = [];
+  /** Packet id of each frame that left, −1 for the host's own. */
+  readonly sentIds: number[] = [];
   /** `drop 3 ttl`, `local 4 icmp`, `forward 5 0`, in order. */
   readonly fates: string[] = [];
 
@@ -51,6 +53,7 @@ export class StackRig {
       },
       ndo_start_xmit: (skb) => {
         this.sent.push({ port, frame: hex(skb.bytes.subarray(skb.at, skb.at + skb.lenBytes)) });
+        this.sentIds.push(skb.packetId);
         this.kernel.free_skb(skb);
         return 0;
       },
