@@ -53,8 +53,8 @@ export class DeviceContext {
 
   /** Ends a received frame as dropped. */
   dropRx(packetId: number, portIndex: number, reason: DropReason, atPs: number): void {
-    const stats = this.stats[portIndex] as PortStats;
-    stats.rxDrops[reason] = (stats.rxDrops[reason] as number) + 1;
+    const stats = this.stats[portIndex];
+    stats.rxDrops[reason] = stats.rxDrops[reason] + 1;
     if (reason === DropReason.RX_BUFFER_FULL) stats.add(C.RX_MISSED, 1);
     else if (reason === DropReason.OVERSIZE) stats.add(C.RX_OVERSIZE, 1);
     else if (reason === DropReason.UNDERSIZE) stats.add(C.RX_UNDERSIZE, 1);
@@ -64,8 +64,8 @@ export class DeviceContext {
 
   /** Ends a frame of the host as dropped. */
   dropTx(packetId: number, portIndex: number, reason: DropReason, atPs: number): void {
-    const stats = this.stats[portIndex] as PortStats;
-    stats.txDrops[reason] = (stats.txDrops[reason] as number) + 1;
+    const stats = this.stats[portIndex];
+    stats.txDrops[reason] = stats.txDrops[reason] + 1;
     this.trace?.step(packetId, atPs, TraceStep.DROP, portIndex, reason, 0);
     this.observer.onDrop(packetId, portIndex, reason, atPs);
   }

@@ -2,13 +2,13 @@
 // cleared by reading the high half.
 
 import type { PciFunction } from './function.ts';
-import { C, type PortStats } from './stats.ts';
+import { C } from './stats.ts';
 
 const HIGH = 0x1_0000_0000;
 
 /** Installs the hooks. */
 export function wireStatistics(fn: PciFunction): void {
-  const stats = fn.ctx.stats[fn.index] as PortStats;
+  const stats = fn.ctx.stats[fn.index];
   const regs = fn.registers;
   const single = (name: string, counter: number): void =>
     regs.onRead(name, (i) => stats.take32(counter + i));

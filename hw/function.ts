@@ -12,7 +12,7 @@ import { TxRing } from './dma/tx-ring.ts';
 import { Msix, type CauseSource, type MsixSink } from './irq/msix.ts';
 import type { Egress } from './mac/egress.ts';
 import { MacFilter } from './mac/mac-filter.ts';
-import { WaitingFrames } from './mac/waiting-frames.ts';
+import type { WaitingFrames } from './mac/waiting-frames.ts';
 import type { Pipeline } from './pipeline/pipeline.ts';
 import { RegisterFile } from './register-file.ts';
 import { wireQueueRegisters } from './function-queues.ts';
@@ -104,17 +104,15 @@ export class PciFunction implements CauseSource {
 
   /** A received packet's write-back is staged. */
   rxStaged(queueIndex: number, finishPs: number): void {
-    this.msix.raise(this.rxVector[queueIndex] as number, finishPs);
+    this.msix.raise(this.rxVector[queueIndex], finishPs);
   }
 
   /** CauseSource: earliest staged write-back of the queues of a vector. */
   nextCausePs(vector: number): number {
     let nextPs = Infinity;
     for (let q = 0; q < this.rxRings.length; q++) {
-      if (this.rxVector[q] === vector)
-        nextPs = Math.min(nextPs, (this.rxRings[q] as RxRing).staged.nextPs);
-      if (this.txVector[q] === vector)
-        nextPs = Math.min(nextPs, (this.txRings[q] as TxRing).staged.nextPs);
+      if (this.rxVector[q] === vector) nextPs = Math.min(nextPs, this.rxRings[q].staged.nextPs);
+      if (this.txVector[q] === vector) nextPs = Math.min(nextPs, this.txRings[q].staged.nextPs);
     }
     return nextPs;
   }
@@ -152,7 +150,7 @@ export class PciFunction implements CauseSource {
     this.admin.reset();
     this.tables.removeAll(this.index);
     this.registers.reset();
-    (this.ctx.stats[this.index] as DeviceContext['stats'][0]).clearAll();
+    this.ctx.stats[this.index].clearAll();
     this.loadDefaults();
   }
 
@@ -181,8 +179,8 @@ export class PciFunction implements CauseSource {
     this.registers.poke(R.HLREG0, hlreg0);
     this.macChanged();
     for (let q = 0; q < config.queues; q++) {
-      (this.rxRings[q] as RxRing).counter = q & 15;
-      (this.txRings[q] as TxRing).counter = q & 15;
+      this.rxRings[q].counter = q & 15;
+      this.txRings[q].counter = q & 15;
     }
     for (let i = 0; i < 32; i++) {
       const identity = (4 * i) & 15;
@@ -196,7 +194,7 @@ export class PciFunction implements CauseSource {
   }
 
   private txStaged(queueIndex: number, finishPs: number): void {
-    this.msix.raise(this.txVector[queueIndex] as number, finishPs);
+    this.msix.raise(this.txVector[queueIndex], finishPs);
   }
 
   private makeBar0(): Bar {
@@ -231,7 +229,7 @@ export class PciFunction implements CauseSource {
   /** HLREG0 or MAXFRS changed. */
   private macChanged(): void {
     const hlreg0 = this.registers.peek(R.HLREG0);
-    const port = this.ctx.ports[this.index] as DeviceContext['ports'][0];
+    const port = this.ctx.ports[this.index];
     port.padsShort = (hlreg0 & R.HLREG0_TXPADEN) !== 0;
     const mfs = this.registers.peek(R.MAXFRS) >>> R.MAXFRS_MFS_SHIFT;
     const isJumbo = (hlreg0 & R.HLREG0_JUMBOEN) !== 0;
@@ -255,7 +253,7 @@ export class PciFunction implements CauseSource {
     regs.onRead('EERD', () => (regs.peek(R.EERD) & 0xfffe) | R.EERD_DONE);
     regs.onRead('RDRXCTL', () => regs.peek(R.RDRXCTL) | R.RDRXCTL_DMAIDONE);
     regs.onRead('LINKS', () => {
-      const port = this.ctx.ports[this.index] as DeviceContext['ports'][0];
+      const port = this.ctx.ports[this.index];
       const speed = this.ctx.config.lineRateBps < 10e9 ? R.LINKS_SPEED_1G : R.LINKS_SPEED_10G;
       return port.isLinkUp ? R.LINKS_UP | speed : 0;
     });

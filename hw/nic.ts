@@ -86,9 +86,9 @@ export class Nic {
     packetId: number,
   ): void {
     const ctx = this.ctx;
-    const port = ctx.ports[portIndex] as Port;
-    const fn = this.functions[portIndex] as PciFunction;
-    const stats = ctx.stats[portIndex] as PortStats;
+    const port = ctx.ports[portIndex];
+    const fn = this.functions[portIndex];
+    const stats = ctx.stats[portIndex];
     stats.framesIn++;
     if (!port.isLinkUp) return ctx.dropRx(packetId, portIndex, DropReason.LINK_DOWN, startPs);
     port.receive(startPs, lenBytes);
@@ -138,8 +138,8 @@ export class Nic {
     let duePs = Infinity;
     for (const fn of this.functions)
       for (let q = 0; q < fn.rxRings.length; q++) {
-        const rx = fn.rxRings[q] as RxRing;
-        const tx = fn.txRings[q] as PciFunction['txRings'][0];
+        const rx = fn.rxRings[q];
+        const tx = fn.txRings[q];
         if (rx.staged.count > 0) {
           rx.publish(nowPs);
           if (rx.staged.nextPs < duePs) duePs = rx.staged.nextPs;
@@ -154,10 +154,10 @@ export class Nic {
 
   /** Plugs or pulls a port's cable; the function gets a link status interrupt. */
   setLink(portIndex: number, isUp: boolean): void {
-    const port = this.ctx.ports[portIndex] as Port;
+    const port = this.ctx.ports[portIndex];
     if (port.isLinkUp === isUp) return;
     port.isLinkUp = isUp;
-    (this.functions[portIndex] as PciFunction).msix.raiseOther(R.EICR_LSC);
+    this.functions[portIndex].msix.raiseOther(R.EICR_LSC);
   }
 
   /** Resets every function and empties the tables. Frames staged or waiting are dropped and counted. */
@@ -169,7 +169,7 @@ export class Nic {
   /** Throws ModelError unless every frame is accounted for. */
   checkInvariants(): void {
     this.functions.forEach((fn, i) => {
-      const stats = this.ctx.stats[i] as PortStats;
+      const stats = this.ctx.stats[i];
       let staged = 0;
       for (const ring of fn.rxRings) staged += ring.stagedPackets;
       const waiting = fn.waiting === null ? 0 : fn.waiting.count;
@@ -193,10 +193,10 @@ export class Nic {
     if (fn === undefined || fn.waiting === null) return;
     const waiting = fn.waiting;
     const meta = this.waitingMeta;
-    const port = this.ctx.ports[functionIndex] as Port;
+    const port = this.ctx.ports[functionIndex];
     const nowPs = this.ctx.scheduler.nowPs;
     while (waiting.peek(meta)) {
-      const ring = fn.rxRings[meta.queueIndex] as RxRing;
+      const ring = fn.rxRings[meta.queueIndex];
       const { at, lenBytes } = waiting;
       const reason = ring.deliver(meta, waiting.bytes, waiting.view, at, lenBytes, nowPs);
       if (reason === DropReason.NO_DESCRIPTOR && !ring.dropsWhenEmpty) return;
@@ -226,7 +226,7 @@ export class Nic {
     stats.add(C.RX_GOOD, 1);
     stats.add(C.RX_GOOD_OCTETS, lenBytes + FCS_BYTES);
     stats.countSize(lenBytes);
-    const flags = this.pipeline.key[K.K_FLAGS] as number;
+    const flags = this.pipeline.key[K.K_FLAGS];
     if ((flags & K.PARSE_MULTICAST) === 0) return;
     stats.add((flags & K.PARSE_BROADCAST) !== 0 ? C.RX_BROADCAST : C.RX_MULTICAST, 1);
   }
@@ -242,8 +242,8 @@ export class Nic {
     const { pipeline, meta } = this;
     const donePs = pipeline.timePs;
     const { packets, trace } = this.ctx;
-    const stats = this.ctx.stats[fn.index] as PortStats;
-    stats.misses[pipeline.missReason] = (stats.misses[pipeline.missReason] as number) + 1;
+    const stats = this.ctx.stats[fn.index];
+    stats.misses[pipeline.missReason] = stats.misses[pipeline.missReason] + 1;
     const rssQueue = fn.rss.classify(pipeline.key);
     let queue = pipeline.queueIndex >= 0 ? pipeline.queueIndex : rssQueue;
     if (queue >= fn.rxRings.length) queue = 0;
@@ -252,7 +252,7 @@ export class Nic {
     meta.missReason = pipeline.missReason;
     classifyForHost(meta, pipeline, fn.rss, packets.bytes, frameAt, this.config.rxChecksum);
     trace?.step(packetId, donePs, TraceStep.QUEUE_CHOSEN, queue, fn.rss.hash >>> 0, fn.rss.type);
-    const ring = fn.rxRings[queue] as RxRing;
+    const ring = fn.rxRings[queue];
     let reason: DropReason = DropReason.NO_DESCRIPTOR;
     if (fn.waiting === null || fn.waiting.count === 0)
       reason = ring.deliver(meta, packets.bytes, packets.view, frameAt, lenBytes, donePs);
@@ -293,7 +293,7 @@ export class Nic {
     port.releasePs = atPs;
     port.hold(lenBytes);
     ring.drops++;
-    const stats = this.ctx.stats[fn.index] as PortStats;
+    const stats = this.ctx.stats[fn.index];
     if (reason === DropReason.NO_DESCRIPTOR) stats.add(C.QUEUE_RX_DROPS + ring.counter, 1);
     this.ctx.dropRx(packetId, fn.index, reason, atPs);
   }
@@ -302,9 +302,9 @@ export class Nic {
     const p = this.pipeline;
     const donePs = p.timePs;
     const key = p.key;
-    const headers = key[K.K_HEADERS] as number;
-    const family = key[K.K_FAMILY] as number;
-    trace.step(packetId, donePs, TraceStep.PARSED, key[K.K_FLAGS] as number, family, headers);
+    const headers = key[K.K_HEADERS];
+    const family = key[K.K_FAMILY];
+    trace.step(packetId, donePs, TraceStep.PARSED, key[K.K_FLAGS], family, headers);
     if (p.tcam.count > 0)
       trace.step(packetId, donePs, TraceStep.TCAM_LOOKUP, p.tcamPosition, p.verdict, 0);
     trace.step(packetId, donePs, TraceStep.FLOW_LOOKUP, p.flowHandle, p.missReason, 0);

@@ -65,7 +65,7 @@ export class RegisterFile {
     const hook = this.readHooks[number];
     if (hook !== null && hook !== undefined) return hook(entry & 255) >>> 0;
     if (REGISTERS[number]?.access === 'wo') return 0;
-    return this.words[HOME[offset >> 2] as number] as number;
+    return this.words[HOME[offset >> 2]];
   }
 
   /** Writes the register at a byte offset. */
@@ -75,8 +75,8 @@ export class RegisterFile {
     const number = (entry >> 8) - 1;
     const access = REGISTERS[number]?.access;
     if (access === 'ro' || access === 'rc') return;
-    const home = HOME[offset >> 2] as number;
-    const previous = this.words[home] as number;
+    const home = HOME[offset >> 2];
+    const previous = this.words[home];
     this.words[home] = value;
     const hook = this.writeHooks[number];
     if (hook !== null && hook !== undefined) hook(entry & 255, value >>> 0, previous);
@@ -84,17 +84,17 @@ export class RegisterFile {
 
   /** Stored value at an offset, without hooks. */
   peek(offset: number): number {
-    return this.words[HOME[offset >> 2] as number] as number;
+    return this.words[HOME[offset >> 2]];
   }
 
   /** Stores a value without hooks. */
   poke(offset: number, value: number): void {
-    this.words[HOME[offset >> 2] as number] = value;
+    this.words[HOME[offset >> 2]] = value;
   }
 
   private find(offset: number): number {
     const isInside = (offset & 3) === 0 && offset >= 0 && offset < BAR0_BYTES;
-    const entry = isInside ? (MAP[offset >> 2] as number) : 0;
+    const entry = isInside ? MAP[offset >> 2] : 0;
     if (entry === 0) this.countUnknown(isInside ? offset : -1);
     return entry;
   }

@@ -1,9 +1,8 @@
 // Figures of a device for reports: a plain snapshot of ports, queues, vectors, PCIe and tables, in base units.
 
 import type { Nic } from './nic.ts';
-import type { Port } from './mac/port.ts';
 import { DROP_REASONS, MISS_REASONS } from './pipeline/outcome.ts';
-import { C, type PortStats } from './stats.ts';
+import { C } from './stats.ts';
 
 export interface QueueReport {
   rxPackets: number;
@@ -73,9 +72,9 @@ export function reportNic(nic: Nic, nowPs: number): NicReport {
 }
 
 function reportPort(nic: Nic, i: number): PortReport {
-  const stats = nic.ctx.stats[i] as PortStats;
-  const fn = nic.functions[i] as Nic['functions'][0];
-  const total = (counter: number): number => stats.total[counter] as number;
+  const stats = nic.ctx.stats[i];
+  const fn = nic.functions[i];
+  const total = (counter: number): number => stats.total[counter];
   return {
     rxPackets: total(C.RX_FRAMES),
     rxBytes: total(C.RX_OCTETS) - 4 * total(C.RX_FRAMES),
@@ -86,9 +85,9 @@ function reportPort(nic: Nic, i: number): PortReport {
     rxDrops: byName(stats.rxDrops, DROP_REASONS),
     txDrops: byName(stats.txDrops, DROP_REASONS),
     misses: byName(stats.misses, MISS_REASONS),
-    rxBufferPeakBytes: (nic.ctx.ports[i] as Port).peakHeldBytes,
+    rxBufferPeakBytes: nic.ctx.ports[i].peakHeldBytes,
     queues: fn.rxRings.map((rx, q) => {
-      const tx = fn.txRings[q] as (typeof fn.txRings)[0];
+      const tx = fn.txRings[q];
       return {
         rxPackets: rx.packets,
         rxBytes: rx.bytes,
@@ -108,7 +107,7 @@ function reportPort(nic: Nic, i: number): PortReport {
 function byName(counts: Float64Array, names: readonly { name: string }[]): Record<string, number> {
   const result: Record<string, number> = {};
   names.forEach((entry, i) => {
-    const count = counts[i] as number;
+    const count = counts[i];
     if (count > 0) result[entry.name] = count;
   });
   return result;

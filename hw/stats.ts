@@ -59,12 +59,12 @@ export class PortStats {
 
   /** Adds to a counter. */
   add(counter: number, amount: number): void {
-    this.total[counter] = (this.total[counter] as number) + amount;
+    this.total[counter] = this.total[counter] + amount;
   }
 
   /** What has been counted since the last `clear`, without clearing. */
   peek(counter: number): number {
-    return (this.total[counter] as number) - (this.seen[counter] as number);
+    return this.total[counter] - this.seen[counter];
   }
 
   /** Read-to-clear of a 32-bit counter that sticks at its maximum. */
@@ -76,7 +76,7 @@ export class PortStats {
 
   /** Clears what registers show. */
   clear(counter: number): void {
-    this.seen[counter] = this.total[counter] as number;
+    this.seen[counter] = this.total[counter];
   }
 
   /** Clears all registers (reset); the totals of reports stay. */
@@ -95,6 +95,6 @@ export class PortStats {
 /** Sum of an array of counters. */
 export function sumOf(counters: Float64Array): number {
   let total = 0;
-  for (let i = 0; i < counters.length; i++) total += counters[i] as number;
+  for (let i = 0; i < counters.length; i++) total += counters[i];
   return total;
 }

@@ -32,11 +32,11 @@ export class ActionRam {
   /** Copies an action into the slot of `handle`. */
   write(handle: number, action: Uint32Array): void {
     const at = handle * ACTION_WORDS;
-    for (let i = 0; i < ACTION_WORDS; i++) this.words[at + i] = action[i] as number;
+    for (let i = 0; i < ACTION_WORDS; i++) this.words[at + i] = action[i];
   }
 
   /** Word `index` of an entry's action. */
   word(handle: number, index: number): number {
-    return this.words[handle * ACTION_WORDS + index] as number;
+    return this.words[handle * ACTION_WORDS + index];
   }
 }

@@ -34,25 +34,25 @@ export class ActionExecutor {
 
   /** Applies the action list at `words[actionAt]` to the frame that `key` describes. */
   run(words: Uint32Array, actionAt: number, key: Uint32Array): void {
-    const flags = words[actionAt + A.A_FLAGS] as number;
-    const l3At = this.at + (key[K_L3_AT] as number);
-    const l4At = this.at + (key[K_L4_AT] as number);
-    if ((flags & ActionFlag.POP_VLAN) !== 0 && (key[K_VLAN_COUNT] as number) > 0) this.pop();
+    const flags = words[actionAt + A.A_FLAGS];
+    const l3At = this.at + key[K_L3_AT];
+    const l4At = this.at + key[K_L4_AT];
+    if ((flags & ActionFlag.POP_VLAN) !== 0 && key[K_VLAN_COUNT] > 0) this.pop();
     if ((flags & ActionFlag.SET_ETH) !== 0) {
-      this.view.setUint32(this.at, words[actionAt + A.A_ETH] as number);
-      this.view.setUint32(this.at + 4, words[actionAt + A.A_ETH + 1] as number);
-      this.view.setUint32(this.at + 8, words[actionAt + A.A_ETH + 2] as number);
+      this.view.setUint32(this.at, words[actionAt + A.A_ETH]);
+      this.view.setUint32(this.at + 4, words[actionAt + A.A_ETH + 1]);
+      this.view.setUint32(this.at + 8, words[actionAt + A.A_ETH + 2]);
     }
     if ((flags & REWRITES) !== 0) {
       this.l4Delta = 0;
-      if ((key[K_FAMILY] as number) === 4) this.rewriteIpv4(words, actionAt, flags, l3At);
+      if (key[K_FAMILY] === 4) this.rewriteIpv4(words, actionAt, flags, l3At);
       else this.rewriteIpv6(words, actionAt, flags, l3At);
-      if ((key[K_L4_AT] as number) !== 0) {
+      if (key[K_L4_AT] !== 0) {
         this.rewritePorts(words, actionAt, flags, l4At);
-        this.fixTransport(key[K_PROTO] as number, l4At);
+        this.fixTransport(key[K_PROTO], l4At);
       }
     }
-    if ((flags & ActionFlag.PUSH_VLAN) !== 0) this.push(words[actionAt + A.A_PUSH_TCI] as number);
+    if ((flags & ActionFlag.PUSH_VLAN) !== 0) this.push(words[actionAt + A.A_PUSH_TCI]);
   }
 
   private pop(): void {
@@ -89,9 +89,9 @@ export class ActionExecutor {
   private rewriteIpv4(words: Uint32Array, a: number, flags: number, l3At: number): void {
     let delta = 0;
     if ((flags & ActionFlag.SET_SRC) !== 0)
-      delta += this.swap(l3At + H.IPV4_SRC_AT, words[a + A.A_SRC] as number);
+      delta += this.swap(l3At + H.IPV4_SRC_AT, words[a + A.A_SRC]);
     if ((flags & ActionFlag.SET_DST) !== 0)
-      delta += this.swap(l3At + H.IPV4_DST_AT, words[a + A.A_DST] as number);
+      delta += this.swap(l3At + H.IPV4_DST_AT, words[a + A.A_DST]);
     this.l4Delta += delta;
     if ((flags & ActionFlag.DEC_TTL) !== 0) {
       const ttlWord = this.view.getInt32(l3At + H.IPV4_TTL_AT) & 0xffff0000;
@@ -106,9 +106,9 @@ export class ActionExecutor {
   private rewriteIpv6(words: Uint32Array, a: number, flags: number, l3At: number): void {
     for (let i = 0; i < 4; i++) {
       if ((flags & ActionFlag.SET_SRC) !== 0)
-        this.l4Delta += this.swap(l3At + H.IPV6_SRC_AT + 4 * i, words[a + A.A_SRC + i] as number);
+        this.l4Delta += this.swap(l3At + H.IPV6_SRC_AT + 4 * i, words[a + A.A_SRC + i]);
       if ((flags & ActionFlag.SET_DST) !== 0)
-        this.l4Delta += this.swap(l3At + H.IPV6_DST_AT + 4 * i, words[a + A.A_DST + i] as number);
+        this.l4Delta += this.swap(l3At + H.IPV6_DST_AT + 4 * i, words[a + A.A_DST + i]);
     }
     if ((flags & ActionFlag.DEC_TTL) !== 0) {
       const hopAt = l3At + H.IPV6_HOP_AT;
@@ -118,7 +118,7 @@ export class ActionExecutor {
 
   private rewritePorts(words: Uint32Array, a: number, flags: number, l4At: number): void {
     if ((flags & (ActionFlag.SET_SPORT | ActionFlag.SET_DPORT)) === 0) return;
-    const ports = words[a + A.A_PORTS] as number;
+    const ports = words[a + A.A_PORTS];
     const old = this.view.getInt32(l4At);
     const high = (flags & ActionFlag.SET_SPORT) !== 0 ? ports & 0xffff0000 : old & 0xffff0000;
     const low = (flags & ActionFlag.SET_DPORT) !== 0 ? ports & 0xffff : old & 0xffff;

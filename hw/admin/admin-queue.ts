@@ -63,7 +63,7 @@ export class AdminQueue implements EventHandler {
   /** BAR2 read; offsets without a register read 0. */
   read32(offset: number): number {
     if ((offset & 3) !== 0 || offset < 0 || offset > LAST_REGISTER) return 0;
-    return this.words[offset >> 2] as number;
+    return this.words[offset >> 2];
   }
 
   /** BAR2 write; read-only registers and offsets without one ignore it. */
@@ -93,21 +93,21 @@ export class AdminQueue implements EventHandler {
   onEvent(): void {
     this.event = NO_EVENT;
     this.execute();
-    this.executed[this.tables.status] = (this.executed[this.tables.status] as number) + 1;
+    this.executed[this.tables.status] = this.executed[this.tables.status] + 1;
     if (!this.complete()) return;
     this.begin(this.ctx.scheduler.nowPs);
   }
 
   private get slots(): number {
-    return this.words[F.ADM_SLOTS / 4] as number;
+    return this.words[F.ADM_SLOTS / 4];
   }
 
   private get head(): number {
-    return this.words[F.ADM_HEAD / 4] as number;
+    return this.words[F.ADM_HEAD / 4];
   }
 
   private address(register: number): number {
-    return (this.words[register / 4] as number) + (this.words[register / 4 + 1] as number) * HIGH;
+    return this.words[register / 4] + this.words[register / 4 + 1] * HIGH;
   }
 
   private enable(): void {
@@ -237,7 +237,7 @@ export class AdminQueue implements EventHandler {
     this.ctx.pcie.write(nowPs, F.COMPLETION_BYTES);
     if (next === 0) this.phase ^= 1;
     this.words[F.ADM_HEAD / 4] = next;
-    this.msix.raise(this.words[F.ADM_VECTOR / 4] as number, nowPs);
+    this.msix.raise(this.words[F.ADM_VECTOR / 4], nowPs);
     return true;
   }
 }

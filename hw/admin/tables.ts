@@ -41,7 +41,7 @@ export class AdminTables {
 
   /** Cookie that FLOW_ADD gave an entry. */
   cookieOf(handle: number): number {
-    return this.flowCookie[handle] as number;
+    return this.flowCookie[handle];
   }
 
   /** FLOW_ADD. */
@@ -129,7 +129,7 @@ export class AdminTables {
       const flags = F.REC_FLAG_VALID | (stats.wasHit(handle) ? F.REC_FLAG_HIT : 0);
       view.setUint32(at + F.REC_FLAGS, isUsed ? flags : 0, true);
       const cookies = isFlow ? this.flowCookie : this.tcamCookie;
-      view.setUint32(at + F.REC_COOKIE, isUsed ? (cookies[handle] as number) : 0, true);
+      view.setUint32(at + F.REC_COOKIE, isUsed ? cookies[handle] : 0, true);
     }
     this.answer(F.Status.OK, F.Detail.NONE, count);
   }

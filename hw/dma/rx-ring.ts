@@ -99,15 +99,10 @@ export class RxRing {
     const staged = this.staged;
     while (staged.count > 0) {
       const i = staged.first;
-      if (((staged.words[4 * i + 2] as number) & RXD_STAT_EOP) !== 0) {
+      if ((staged.words[4 * i + 2] & RXD_STAT_EOP) !== 0) {
         this.stagedPackets--;
         this.drops++;
-        this.ctx.dropRx(
-          staged.packetId[i] as number,
-          this.portIndex,
-          DropReason.QUEUE_DISABLED,
-          nowPs,
-        );
+        this.ctx.dropRx(staged.packetId[i], this.portIndex, DropReason.QUEUE_DISABLED, nowPs);
       }
       staged.shift();
     }
@@ -183,22 +178,22 @@ export class RxRing {
     const memory = this.ctx.memory;
     while (staged.count > 0 && staged.nextPs <= nowPs) {
       const i = staged.first;
-      const slot = staged.slot[i] as number;
+      const slot = staged.slot[i];
       const w = 4 * i;
       if (memory.resolve(this.baseIova + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)) {
         const view = memory.region.view;
         const at = memory.offset;
-        view.setInt32(at, staged.words[w] as number, true);
-        view.setInt32(at + 4, staged.words[w + 1] as number, true);
-        view.setInt32(at + 12, staged.words[w + 3] as number, true);
-        view.setInt32(at + 8, staged.words[w + 2] as number, true);
+        view.setInt32(at, staged.words[w], true);
+        view.setInt32(at + 4, staged.words[w + 1], true);
+        view.setInt32(at + 12, staged.words[w + 3], true);
+        view.setInt32(at + 8, staged.words[w + 2], true);
       } else {
         this.faults++;
       }
-      const finishPs = staged.finishPs[i] as number;
-      const packetId = staged.packetId[i] as number;
+      const finishPs = staged.finishPs[i];
+      const packetId = staged.packetId[i];
       const missReason = staged.missReason[i] as MissReason;
-      const isEnd = ((staged.words[w + 2] as number) & RXD_STAT_EOP) !== 0;
+      const isEnd = (staged.words[w + 2] & RXD_STAT_EOP) !== 0;
       staged.shift();
       if (isEnd) this.published(packetId, slot, missReason, finishPs);
     }
@@ -212,7 +207,7 @@ export class RxRing {
   ): void {
     const ctx = this.ctx;
     this.stagedPackets--;
-    (ctx.stats[this.portIndex] as DeviceContext['stats'][0]).delivered++;
+    ctx.stats[this.portIndex].delivered++;
     ctx.trace?.step(packetId, finishPs, TraceStep.RX_PUBLISHED, this.queueIndex, slot, missReason);
     ctx.observer.onRx(packetId, this.portIndex, this.queueIndex, slot, missReason, finishPs);
   }
@@ -297,7 +292,7 @@ export class RxRing {
     this.stagedPackets++;
     this.packets++;
     this.bytes += lenBytes;
-    const stats = this.ctx.stats[this.portIndex] as DeviceContext['stats'][0];
+    const stats = this.ctx.stats[this.portIndex];
     stats.add(C.QUEUE_RX_PACKETS + this.counter, 1);
     stats.add(C.QUEUE_RX_BYTES + this.counter, lenBytes);
     this.finishPs = finishPs;

@@ -30,7 +30,7 @@ export class StagedWrites {
   /** Index of a new write-back at the tail; the caller fills it. Callers check `count < capacity`. */
   push(finishPs: number, slot: number): number {
     const i = (this.head + this.count) & this.mask;
-    const lastPs = this.count === 0 ? finishPs : (this.finishPs[(i - 1) & this.mask] as number);
+    const lastPs = this.count === 0 ? finishPs : this.finishPs[(i - 1) & this.mask];
     this.finishPs[i] = finishPs > lastPs ? finishPs : lastPs;
     this.slot[i] = slot;
     this.count++;
@@ -44,7 +44,7 @@ export class StagedWrites {
 
   /** Finish time of the oldest write-back, Infinity when there is none. */
   get nextPs(): number {
-    return this.count === 0 ? Infinity : (this.finishPs[this.head] as number);
+    return this.count === 0 ? Infinity : this.finishPs[this.head];
   }
 
   /** Removes the oldest write-back. */

@@ -123,7 +123,7 @@ export class TxRing implements EventHandler {
     const staged = this.staged;
     const memory = this.ctx.memory;
     while (staged.count > 0 && staged.nextPs <= nowPs) {
-      const slot = staged.slot[staged.first] as number;
+      const slot = staged.slot[staged.first];
       if (memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES))
         memory.region.view.setUint32(memory.offset + 12, D.TXD_STAT_DD, true);
       else this.faults++;
@@ -151,7 +151,7 @@ export class TxRing implements EventHandler {
         atPs = this.ctx.pcie.read(atPs, n * D.DESCRIPTOR_BYTES);
         this.cached += n;
       }
-      const port = this.ctx.ports[this.portIndex] as DeviceContext['ports'][0];
+      const port = this.ctx.ports[this.portIndex];
       if (this.frameBytes > 0 && !port.hasTxRoom(atPs, this.frameBytes)) {
         this.stalls++;
         this.resumeEvent = this.ctx.scheduler.schedule(port.txRoomPs(this.frameBytes), this);
@@ -250,7 +250,7 @@ export class TxRing implements EventHandler {
       this.insertTag(at);
     }
     for (let i = 0; i < count; i++) this.stageIfAsked((firstSlot + i) % this.slots, donePs);
-    const stats = ctx.stats[this.portIndex] as DeviceContext['stats'][0];
+    const stats = ctx.stats[this.portIndex];
     stats.txFetched++;
     const lastSlot = (firstSlot + count - 1) % this.slots;
     ctx.trace?.step(packetId, donePs, TraceStep.TX_FETCHED, this.queueIndex, lastSlot, lenBytes);
@@ -301,8 +301,8 @@ export class TxRing implements EventHandler {
   private insertChecksums(frameAt: number): boolean {
     const popts = this.firstOlinfo & (D.TXD_POPTS_IXSM | D.TXD_POPTS_TXSM);
     if (popts === 0) return true;
-    const lens = this.contextWords[this.contextAt] as number;
-    const tucmd = this.contextWords[this.contextAt + 1] as number;
+    const lens = this.contextWords[this.contextAt];
+    const tucmd = this.contextWords[this.contextAt + 1];
     const l3At = (lens >>> 9) & 0x7f;
     const ipBytes = lens & 0x1ff;
     const l4At = l3At + ipBytes;
@@ -327,7 +327,7 @@ export class TxRing implements EventHandler {
 
   private insertTag(at: number): void {
     const view = this.ctx.packets.view;
-    const tci = (this.contextWords[this.contextAt] as number) >>> 16;
+    const tci = this.contextWords[this.contextAt] >>> 16;
     for (let i = 0; i < 12; i += 4) view.setInt32(at + i, view.getInt32(at + 4 + i));
     view.setUint32(at + 12, ETHERTYPE_VLAN * 0x10000 + tci);
   }
@@ -349,7 +349,7 @@ export class TxRing implements EventHandler {
   /** Drops the frame at the head, if there is one, and stops the queue. */
   private fail(reason: DropReason, atPs: number): void {
     const packetId = this.firstIova === 0 ? -1 : this.ctx.memory.ownerAt(this.firstIova);
-    const stats = this.ctx.stats[this.portIndex] as DeviceContext['stats'][0];
+    const stats = this.ctx.stats[this.portIndex];
     stats.txFetched++;
     this.drops++;
     this.ctx.dropTx(packetId, this.portIndex, reason, atPs);

@@ -98,7 +98,7 @@ export class Msix implements EventHandler {
   /** A cause of `vector` becomes true at `atPs`. */
   raise(vector: number, atPs: number): void {
     if (vector < 0 || vector >= this.vectors) return;
-    if (atPs >= (this.causePs[vector] as number)) return;
+    if (atPs >= this.causePs[vector]) return;
     this.causePs[vector] = atPs;
     if (this.isUnmasked(vector)) this.arm(vector, atPs);
   }
@@ -112,9 +112,8 @@ export class Msix implements EventHandler {
   /** EICR: causes that are true now; reading clears them (only bits 16 and up with GPIE.OCD). */
   readEicr(): number {
     const nowPs = this.scheduler.nowPs;
-    let value = this.otherCauses | ((this.recorded[0] as number) & EICR_RTX_QUEUE);
-    for (let v = 0; v < 16 && v < this.vectors; v++)
-      if ((this.causePs[v] as number) <= nowPs) value |= 1 << v;
+    let value = this.otherCauses | (this.recorded[0] & EICR_RTX_QUEUE);
+    for (let v = 0; v < 16 && v < this.vectors; v++) if (this.causePs[v] <= nowPs) value |= 1 << v;
     this.clearCauses(value);
     return value;
   }
@@ -124,9 +123,9 @@ export class Msix implements EventHandler {
     this.otherCauses &= ~bits;
     if ((this.gpie & GPIE_OCD) !== 0) return;
     const nowPs = this.scheduler.nowPs;
-    this.recorded[0] = (this.recorded[0] as number) & ~bits;
+    this.recorded[0] = this.recorded[0] & ~bits;
     for (let v = 0; v < 16 && v < this.vectors; v++)
-      if ((bits & (1 << v)) !== 0 && (this.causePs[v] as number) <= nowPs) {
+      if ((bits & (1 << v)) !== 0 && this.causePs[v] <= nowPs) {
         this.cancel(v);
         this.causePs[v] = Infinity;
         const nextPs = this.source.nextCausePs(v);
@@ -136,12 +135,12 @@ export class Msix implements EventHandler {
 
   /** EIMS, EIMC as read: the mask. */
   get eims(): number {
-    return ((this.mask[0] as number) & EICR_RTX_QUEUE) | this.otherMask;
+    return (this.mask[0] & EICR_RTX_QUEUE) | this.otherMask;
   }
 
   /** EIMS_EX(i) as read. */
   eimsEx(i: number): number {
-    return this.mask[i] as number;
+    return this.mask[i];
   }
 
   /** EIMS write: bits 15:0 are vectors, the rest other causes. */
@@ -159,19 +158,19 @@ export class Msix implements EventHandler {
 
   /** EIMS_EX write: unmasks vectors; pending causes fire. */
   setMaskEx(i: number, bits: number): void {
-    const newly = bits & ~(this.mask[i] as number);
-    this.mask[i] = (this.mask[i] as number) | bits;
+    const newly = bits & ~this.mask[i];
+    this.mask[i] = this.mask[i] | bits;
     for (let b = 0; b < 32; b++) {
       const vector = 32 * i + b;
       if ((newly & (1 << b)) === 0 || vector >= this.vectors) continue;
-      const causePs = this.causePs[vector] as number;
+      const causePs = this.causePs[vector];
       if (causePs < Infinity) this.arm(vector, causePs);
     }
   }
 
   /** EIMC_EX write. */
   clearMaskEx(i: number, bits: number): void {
-    this.mask[i] = (this.mask[i] as number) & ~bits;
+    this.mask[i] = this.mask[i] & ~bits;
   }
 
   /** EIAC write. */
@@ -206,13 +205,13 @@ export class Msix implements EventHandler {
   onEvent(vector: number): void {
     this.events[vector] = NO_EVENT;
     const nowPs = this.scheduler.nowPs;
-    const fires = (this.causePs[vector] as number) <= nowPs && this.isUnmasked(vector);
+    const fires = this.causePs[vector] <= nowPs && this.isUnmasked(vector);
     const firesOther = vector === this.otherVector && this.takeOther();
     if (!fires && !firesOther) return;
     this.source.beforeFire(vector);
     if (fires) this.latch(vector);
-    this.fired[vector] = (this.fired[vector] as number) + 1;
-    this.allowedPs[vector] = nowPs + (this.intervalPs[vector] as number);
+    this.fired[vector] = this.fired[vector] + 1;
+    this.allowedPs[vector] = nowPs + this.intervalPs[vector];
     const nextPs = this.source.nextCausePs(vector);
     if (nextPs < Infinity) this.raise(vector, nextPs);
     this.sink.interrupt(this.functionIndex, vector);
@@ -224,15 +223,13 @@ export class Msix implements EventHandler {
     const bit = 1 << (vector & 31);
     this.causePs[vector] = Infinity;
     const clears = vector >= 16 || (this.autoClear & bit) !== 0;
-    this.recorded[i] = clears
-      ? (this.recorded[i] as number) & ~bit
-      : (this.recorded[i] as number) | bit;
-    if ((this.gpie & GPIE_EIAME) !== 0 && ((this.autoMask[i] as number) & bit) !== 0)
-      this.mask[i] = (this.mask[i] as number) & ~bit;
+    this.recorded[i] = clears ? this.recorded[i] & ~bit : this.recorded[i] | bit;
+    if ((this.gpie & GPIE_EIAME) !== 0 && (this.autoMask[i] & bit) !== 0)
+      this.mask[i] = this.mask[i] & ~bit;
   }
 
   private isUnmasked(vector: number): boolean {
-    return ((this.mask[vector >> 5] as number) & (1 << (vector & 31))) !== 0;
+    return (this.mask[vector >> 5] & (1 << (vector & 31))) !== 0;
   }
 
   private tryOther(): void {
@@ -251,11 +248,11 @@ export class Msix implements EventHandler {
   private arm(vector: number, causePs: number): void {
     if (vector >= this.vectors) return;
     let atPs = causePs + this.latencyPs;
-    if ((this.allowedPs[vector] as number) > atPs) atPs = this.allowedPs[vector] as number;
+    if (this.allowedPs[vector] > atPs) atPs = this.allowedPs[vector];
     if (this.scheduler.nowPs > atPs) atPs = this.scheduler.nowPs;
-    const event = this.events[vector] as EventId;
+    const event = this.events[vector];
     if (event !== NO_EVENT) {
-      if ((this.eventPs[vector] as number) <= atPs) return;
+      if (this.eventPs[vector] <= atPs) return;
       this.scheduler.cancel(event);
     }
     this.eventPs[vector] = atPs;
@@ -263,7 +260,7 @@ export class Msix implements EventHandler {
   }
 
   private cancel(vector: number): void {
-    this.scheduler.cancel(this.events[vector] as EventId);
+    this.scheduler.cancel(this.events[vector]);
     this.events[vector] = NO_EVENT;
   }
 }

@@ -39,7 +39,7 @@ export class Egress {
     at: number,
     lenBytes: number,
   ): DropReason {
-    const port = this.ctx.ports[portIndex] as DeviceContext['ports'][0];
+    const port = this.ctx.ports[portIndex];
     if (!port.isLinkUp) return DropReason.LINK_DOWN;
     const bytes = this.ctx.packets.bytes;
     let outBytes = lenBytes;
@@ -48,12 +48,12 @@ export class Egress {
       outBytes = MIN_FRAME_BYTES;
     }
     if (!port.transmit(this.readyPs, outBytes)) return DropReason.TX_BUFFER_FULL;
-    const stats = this.ctx.stats[portIndex] as DeviceContext['stats'][0];
+    const stats = this.ctx.stats[portIndex];
     stats.add(C.TX_FRAMES, 1);
     stats.add(C.TX_TOTAL, 1);
     stats.add(C.TX_OCTETS, outBytes + FCS_BYTES);
-    if (((bytes[at] as number) & 1) !== 0) {
-      const isBroadcast = (bytes[at] as number) === 255 && (bytes[at + 1] as number) === 255;
+    if ((bytes[at] & 1) !== 0) {
+      const isBroadcast = bytes[at] === 255 && bytes[at + 1] === 255;
       stats.add(isBroadcast ? C.TX_BROADCAST : C.TX_MULTICAST, 1);
     }
     const trace = this.ctx.trace;

@@ -45,17 +45,17 @@ export class MacFilter {
 
   /** Address 0 as key words, null when it is not valid. */
   ownAddress(): { hi: number; lo: number } | null {
-    const hi = this.hi[0] as number;
-    return hi === INVALID ? null : { hi, lo: this.lo[0] as number };
+    const hi = this.hi[0];
+    return hi === INVALID ? null : { hi, lo: this.lo[0] };
   }
 
   /** Whether a parsed frame passes. */
   accepts(key: Uint32Array): boolean {
-    if ((this.vlnctrl & R.VLNCTRL_VFE) !== 0 && (key[K_VLAN_COUNT] as number) > 0) {
-      const vid = (key[K_VLAN_OUTER] as number) & 0xfff;
+    if ((this.vlnctrl & R.VLNCTRL_VFE) !== 0 && key[K_VLAN_COUNT] > 0) {
+      const vid = key[K_VLAN_OUTER] & 0xfff;
       if ((this.tableWord(R.VFTA(vid >> 5)) & (1 << (vid & 31))) === 0) return false;
     }
-    const flags = key[K_FLAGS] as number;
+    const flags = key[K_FLAGS];
     if ((flags & PARSE_BROADCAST) !== 0) return (this.fctrl & R.FCTRL_BAM) !== 0;
     if ((flags & PARSE_MULTICAST) !== 0)
       return (this.fctrl & R.FCTRL_MPE) !== 0 || this.isListed(key) || this.isHashed(key);
@@ -71,7 +71,7 @@ export class MacFilter {
 
   private isHashed(key: Uint32Array): boolean {
     if ((this.mcstctrl & R.MCSTCTRL_MFE) === 0) return false;
-    const low = key[K_ETH_DST_LO] as number;
+    const low = key[K_ETH_DST_LO];
     const offsetType = this.mcstctrl & R.MCSTCTRL_MO_MASK;
     const shift = offsetType === 3 ? 0 : 4 - offsetType;
     const byte4 = (low >>> 8) & 255;

@@ -78,8 +78,8 @@ export class Port {
     const nowPs = this.arrivalPs;
     while (this.heldHead !== this.heldTail) {
       const i = this.heldHead & this.heldMask;
-      if ((this.heldPs[i] as number) > nowPs) break;
-      this.heldBytes -= this.heldLen[i] as number;
+      if (this.heldPs[i] > nowPs) break;
+      this.heldBytes -= this.heldLen[i];
       this.heldHead++;
     }
     return (

@@ -28,7 +28,7 @@ export function classifyForHost(
   verifiesTransport: boolean,
 ): void {
   const key = pipeline.key;
-  const flags = key[K.K_FLAGS] as number;
+  const flags = key[K.K_FLAGS];
   meta.hash = rss.hash;
   meta.packetInfo = packetType(key, flags) | rss.type;
   meta.status = 0;
@@ -37,11 +37,11 @@ export function classifyForHost(
     meta.packetInfo = packetType(key, flags);
     meta.status = D.RXD_STAT_FLM;
   }
-  const outerType = ((bytes[frameAt + 12] as number) << 8) | (bytes[frameAt + 13] as number);
-  const isTagged = (key[K.K_VLAN_COUNT] as number) > 0 && outerType === ETHERTYPE_VLAN;
-  meta.vlanTci = isTagged ? (key[K.K_VLAN_OUTER] as number) : -1;
+  const outerType = (bytes[frameAt + 12] << 8) | bytes[frameAt + 13];
+  const isTagged = key[K.K_VLAN_COUNT] > 0 && outerType === ETHERTYPE_VLAN;
+  meta.vlanTci = isTagged ? key[K.K_VLAN_OUTER] : -1;
   if ((flags & K.PARSE_MALFORMED) !== 0) return;
-  if ((key[K.K_FAMILY] as number) === 4) {
+  if (key[K.K_FAMILY] === 4) {
     meta.status |= D.RXD_STAT_IPCS;
     if ((flags & K.PARSE_IP_CHECKSUM_BAD) !== 0) meta.status |= D.RXD_ERR_IPE;
   }
@@ -49,13 +49,13 @@ export function classifyForHost(
 }
 
 function packetType(key: Uint32Array, flags: number): number {
-  const family = key[K.K_FAMILY] as number;
+  const family = key[K.K_FAMILY];
   if (family === 0) return 0;
   let type = family === 4 ? D.PKT_TYPE_IPV4 : D.PKT_TYPE_IPV6;
   if (family === 4 && (flags & K.PARSE_IP_OPTIONS) !== 0) type |= D.PKT_TYPE_IPV4_EX;
   if (family === 6 && (flags & K.PARSE_EXTENSION) !== 0) type |= D.PKT_TYPE_IPV6_EX;
   if ((flags & K.PARSE_PORTS) === 0 || (flags & K.PARSE_FRAGMENT) !== 0) return type;
-  const proto = key[K.K_PROTO] as number;
+  const proto = key[K.K_PROTO];
   if (proto === PROTO_TCP) return type | D.PKT_TYPE_TCP;
   if (proto === PROTO_UDP) return type | D.PKT_TYPE_UDP;
   return proto === PROTO_SCTP ? type | D.PKT_TYPE_SCTP : type;
@@ -67,10 +67,10 @@ function transportStatus(
   bytes: Uint8Array,
   frameAt: number,
 ): number {
-  const proto = key[K.K_PROTO] as number;
+  const proto = key[K.K_PROTO];
   const isWhole = (flags & K.PARSE_PORTS) !== 0 && (flags & K.PARSE_FRAGMENT) === 0;
   if (!isWhole || (proto !== PROTO_TCP && proto !== PROTO_UDP)) return 0;
-  const l4At = key[K.K_L4_AT] as number;
+  const l4At = key[K.K_L4_AT];
   const at = frameAt + l4At;
   if (
     proto === PROTO_UDP &&
@@ -78,12 +78,12 @@ function transportStatus(
     bytes[at + UDP_CHECKSUM_AT + 1] === 0
   )
     return 0;
-  const lenBytes = (key[K.K_L3_AT] as number) + (key[K.K_L3_LEN] as number) - l4At;
+  const lenBytes = key[K.K_L3_AT] + key[K.K_L3_LEN] - l4At;
   let sum = proto + lenBytes;
-  const words = (key[K.K_FAMILY] as number) === 6 ? 4 : 1;
+  const words = key[K.K_FAMILY] === 6 ? 4 : 1;
   for (let i = 0; i < words; i++) {
-    const src = key[K.K_SRC + i] as number;
-    const dst = key[K.K_DST + i] as number;
+    const src = key[K.K_SRC + i];
+    const dst = key[K.K_DST + i];
     sum += (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff);
   }
   const udp = proto === PROTO_UDP ? D.RXD_STAT_UDPCS : 0;

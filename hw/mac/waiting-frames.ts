@@ -51,7 +51,7 @@ export class WaitingFrames {
     let to = this.writeAt;
     if (this.count === 0) to = 0;
     else {
-      const oldestAt = this.meta[(this.head & this.mask) * META_WORDS + M_AT] as number;
+      const oldestAt = this.meta[(this.head & this.mask) * META_WORDS + M_AT];
       if (to > oldestAt && to + lenBytes > this.bytes.length) to = 0;
       if (to <= oldestAt && to + lenBytes > oldestAt) return false;
     }
@@ -75,15 +75,15 @@ export class WaitingFrames {
   peek(meta: RxMeta): boolean {
     if (this.count === 0) return false;
     const m = (this.head & this.mask) * META_WORDS;
-    meta.queueIndex = this.meta[m] as number;
-    meta.packetId = this.meta[m + 1] as number;
-    meta.missReason = this.meta[m + 2] as number;
-    meta.packetInfo = this.meta[m + 3] as number;
-    meta.hash = this.meta[m + 4] as number;
-    meta.status = this.meta[m + 5] as number;
-    meta.vlanTci = this.meta[m + 6] as number;
-    this.at = this.meta[m + M_AT] as number;
-    this.lenBytes = this.meta[m + M_LEN] as number;
+    meta.queueIndex = this.meta[m];
+    meta.packetId = this.meta[m + 1];
+    meta.missReason = this.meta[m + 2];
+    meta.packetInfo = this.meta[m + 3];
+    meta.hash = this.meta[m + 4];
+    meta.status = this.meta[m + 5];
+    meta.vlanTci = this.meta[m + 6];
+    this.at = this.meta[m + M_AT];
+    this.lenBytes = this.meta[m + M_LEN];
     return true;
   }
 

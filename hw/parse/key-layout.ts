@@ -84,16 +84,14 @@ export const T_DST = 9;
 
 /** Builds the exact-match key of a parsed frame. */
 export function buildExactKey(key: Uint32Array, out: Uint32Array): void {
-  const family = key[K_FAMILY] as number;
-  out[X_HEAD] =
-    ((key[K_IN_PORT] as number) << 24) | (family << 16) | ((key[K_PROTO] as number) << 8);
-  out[X_PORTS] = ((key[K_SPORT] as number) << 16) | (key[K_DPORT] as number);
-  out[X_VLAN] =
-    (key[K_VLAN_COUNT] as number) === 0 ? 0 : 0x1000 | ((key[K_VLAN_OUTER] as number) & 0xfff);
+  const family = key[K_FAMILY];
+  out[X_HEAD] = (key[K_IN_PORT] << 24) | (family << 16) | (key[K_PROTO] << 8);
+  out[X_PORTS] = (key[K_SPORT] << 16) | key[K_DPORT];
+  out[X_VLAN] = key[K_VLAN_COUNT] === 0 ? 0 : 0x1000 | (key[K_VLAN_OUTER] & 0xfff);
   const words = family === 6 ? 4 : 1;
   for (let i = 0; i < words; i++) {
-    out[X_SRC + i] = key[K_SRC + i] as number;
-    out[X_DST + i] = key[K_DST + i] as number;
+    out[X_SRC + i] = key[K_SRC + i];
+    out[X_DST + i] = key[K_DST + i];
   }
   for (let i = words; i < 4; i++) {
     out[X_SRC + i] = 0;
@@ -103,19 +101,14 @@ export function buildExactKey(key: Uint32Array, out: Uint32Array): void {
 
 /** Builds the TCAM key of a parsed frame. */
 export function buildTcamKey(key: Uint32Array, out: Uint32Array): void {
-  out[T_HEAD] =
-    ((key[K_IN_PORT] as number) << 24) |
-    ((key[K_FAMILY] as number) << 16) |
-    ((key[K_PROTO] as number) << 8) |
-    (key[K_TOS] as number);
-  const vlan =
-    (key[K_VLAN_COUNT] as number) === 0 ? 0 : 0x1000 | ((key[K_VLAN_OUTER] as number) & 0xfff);
-  out[T_ETHER] = ((key[K_ETHERTYPE] as number) << 16) | vlan;
-  out[T_PORTS] = ((key[K_SPORT] as number) << 16) | (key[K_DPORT] as number);
-  out[T_FLAGS] = ((key[K_TCP_FLAGS] as number) << 16) | (key[K_ETH_DST_HI] as number);
-  out[T_ETH_DST_LO] = key[K_ETH_DST_LO] as number;
+  out[T_HEAD] = (key[K_IN_PORT] << 24) | (key[K_FAMILY] << 16) | (key[K_PROTO] << 8) | key[K_TOS];
+  const vlan = key[K_VLAN_COUNT] === 0 ? 0 : 0x1000 | (key[K_VLAN_OUTER] & 0xfff);
+  out[T_ETHER] = (key[K_ETHERTYPE] << 16) | vlan;
+  out[T_PORTS] = (key[K_SPORT] << 16) | key[K_DPORT];
+  out[T_FLAGS] = (key[K_TCP_FLAGS] << 16) | key[K_ETH_DST_HI];
+  out[T_ETH_DST_LO] = key[K_ETH_DST_LO];
   for (let i = 0; i < 4; i++) {
-    out[T_SRC + i] = key[K_SRC + i] as number;
-    out[T_DST + i] = key[K_DST + i] as number;
+    out[T_SRC + i] = key[K_SRC + i];
+    out[T_DST + i] = key[K_DST + i];
   }
 }

@@ -47,16 +47,11 @@ import { fold, sumBytes } from '../wire/checksum.ts';
 const MAX_EXTENSION_HEADERS = 8;
 
 function be16(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+  return (bytes[at] << 8) | bytes[at + 1];
 }
 
 function be32(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] as number) << 24) |
-    ((bytes[at + 1] as number) << 16) |
-    ((bytes[at + 2] as number) << 8) |
-    (bytes[at + 3] as number)
-  );
+  return (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
 }
 
 /** Fills `key` from a frame of at least 14 bytes that entered at port `inPort`. */
@@ -108,7 +103,7 @@ export function parseFrame(
 }
 
 function flag(key: Uint32Array, bit: number): void {
-  key[K_FLAGS] = (key[K_FLAGS] as number) | bit;
+  key[K_FLAGS] = key[K_FLAGS] | bit;
 }
 
 function parseIpv4(
@@ -119,22 +114,22 @@ function parseIpv4(
   key: Uint32Array,
 ): void {
   key[K_FAMILY] = 4;
-  key[K_HEADERS] = (key[K_HEADERS] as number) + 1;
+  key[K_HEADERS] = key[K_HEADERS] + 1;
   if (l3At + H.IPV4_HEADER_BYTES > end) {
     flag(key, PARSE_MALFORMED);
     return;
   }
-  const headerBytes = ((bytes[l3At] as number) & 15) * 4;
+  const headerBytes = (bytes[l3At] & 15) * 4;
   const l3Len = be16(bytes, l3At + H.IPV4_LENGTH_AT);
   key[K_L3_LEN] = l3Len;
-  key[K_TOS] = bytes[l3At + H.IPV4_TOS_AT] as number;
-  key[K_TTL] = bytes[l3At + H.IPV4_TTL_AT] as number;
-  const proto = bytes[l3At + H.IPV4_PROTO_AT] as number;
+  key[K_TOS] = bytes[l3At + H.IPV4_TOS_AT];
+  key[K_TTL] = bytes[l3At + H.IPV4_TTL_AT];
+  const proto = bytes[l3At + H.IPV4_PROTO_AT];
   key[K_PROTO] = proto;
   key[K_SRC] = be32(bytes, l3At + H.IPV4_SRC_AT);
   key[K_DST] = be32(bytes, l3At + H.IPV4_DST_AT);
   if (
-    (bytes[l3At] as number) >> 4 !== 4 ||
+    bytes[l3At] >> 4 !== 4 ||
     headerBytes < H.IPV4_HEADER_BYTES ||
     l3Len < headerBytes ||
     l3At + l3Len > end
@@ -161,7 +156,7 @@ function parseIpv6(
   key: Uint32Array,
 ): void {
   key[K_FAMILY] = 6;
-  key[K_HEADERS] = (key[K_HEADERS] as number) + 1;
+  key[K_HEADERS] = key[K_HEADERS] + 1;
   if (l3At + H.IPV6_HEADER_BYTES > end) {
     flag(key, PARSE_MALFORMED);
     return;
@@ -170,12 +165,12 @@ function parseIpv6(
   const l3Len = be16(bytes, l3At + H.IPV6_LENGTH_AT) + H.IPV6_HEADER_BYTES;
   key[K_L3_LEN] = l3Len;
   key[K_TOS] = (word0 >>> 20) & 0xff;
-  key[K_TTL] = bytes[l3At + H.IPV6_HOP_AT] as number;
+  key[K_TTL] = bytes[l3At + H.IPV6_HOP_AT];
   for (let i = 0; i < 4; i++) {
     key[K_SRC + i] = be32(bytes, l3At + H.IPV6_SRC_AT + 4 * i);
     key[K_DST + i] = be32(bytes, l3At + H.IPV6_DST_AT + 4 * i);
   }
-  key[K_PROTO] = bytes[l3At + H.IPV6_NEXT_AT] as number;
+  key[K_PROTO] = bytes[l3At + H.IPV6_NEXT_AT];
   if (word0 >>> 28 !== 6 || l3At + l3Len > end) {
     flag(key, PARSE_MALFORMED);
     return;
@@ -191,19 +186,19 @@ function parseExtensions(
   key: Uint32Array,
 ): void {
   let p = firstAt;
-  let next = key[K_PROTO] as number;
+  let next = key[K_PROTO];
   for (let i = 0; i < MAX_EXTENSION_HEADERS; i++) {
     const isFragment = next === H.PROTO_FRAGMENT;
     const isAh = next === H.PROTO_AH;
     if (!isFragment && !isAh && !isOptionsHeader(next)) break;
     flag(key, PARSE_EXTENSION);
-    key[K_HEADERS] = (key[K_HEADERS] as number) + 1;
+    key[K_HEADERS] = key[K_HEADERS] + 1;
     if (p + 8 > end) {
       flag(key, PARSE_MALFORMED);
       key[K_PROTO] = next;
       return;
     }
-    next = bytes[p] as number;
+    next = bytes[p];
     if (isFragment) {
       flag(key, PARSE_FRAGMENT);
       if ((be16(bytes, p + 2) & 0xfff8) !== 0) {
@@ -213,7 +208,7 @@ function parseExtensions(
       }
       p += 8;
     } else {
-      const units = bytes[p + 1] as number;
+      const units = bytes[p + 1];
       p += isAh ? (units + 2) * 4 : (units + 1) * 8;
     }
   }
@@ -241,10 +236,10 @@ function parseTransport(
     if (room < H.UDP_HEADER_BYTES) return flag(key, PARSE_MALFORMED);
   } else if (proto === H.PROTO_ICMP || proto === H.PROTO_ICMPV6) {
     if (room < 4) return flag(key, PARSE_MALFORMED);
-    key[K_ICMP_TYPE] = bytes[l4At] as number;
-    key[K_ICMP_CODE] = bytes[l4At + 1] as number;
+    key[K_ICMP_TYPE] = bytes[l4At];
+    key[K_ICMP_CODE] = bytes[l4At + 1];
     key[K_L4_AT] = l4At - at;
-    key[K_HEADERS] = (key[K_HEADERS] as number) + 1;
+    key[K_HEADERS] = key[K_HEADERS] + 1;
     return;
   } else {
     return;
@@ -252,6 +247,6 @@ function parseTransport(
   key[K_SPORT] = be16(bytes, l4At);
   key[K_DPORT] = be16(bytes, l4At + 2);
   key[K_L4_AT] = l4At - at;
-  key[K_HEADERS] = (key[K_HEADERS] as number) + 1;
+  key[K_HEADERS] = key[K_HEADERS] + 1;
   flag(key, PARSE_PORTS);
 }

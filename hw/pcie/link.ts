@@ -30,8 +30,8 @@ export function tlpBandwidthGbps(config: PcieConfig): number {
     config.generation >= 3 && config.generation <= 5 && limits !== undefined && column >= 0,
     `pcie: no figures for generation ${config.generation} x${config.lanes} MPS ${config.mpsBytes}`,
   );
-  const limit = limits[column] as number;
-  const raw = (LANE_GBPS[config.generation] as number) * config.lanes;
+  const limit = limits[column];
+  const raw = LANE_GBPS[config.generation] * config.lanes;
   return raw * (1 - 16 / limit - 4 / 1538);
 }
 

@@ -122,10 +122,7 @@ export class Pipeline {
   process(portIndex: number): void {
     const startPs = this.line.reserve(this.timePs, this.intervalPs) - this.intervalPs;
     this.timePs =
-      startPs +
-      this.parserBasePs +
-      this.parserHeaderPs * (this.key[K.K_HEADERS] as number) +
-      this.actionPs;
+      startPs + this.parserBasePs + this.parserHeaderPs * this.key[K.K_HEADERS] + this.actionPs;
     this.verdict = Verdict.TO_HOST;
     this.outPort = -1;
     this.queueIndex = -1;
@@ -162,12 +159,12 @@ export class Pipeline {
 
   /** Reads flags, queue, mark and egress port of an action; returns its verdict. */
   private takeAction(words: Uint32Array, at: number): number {
-    const flags = words[at + A_FLAGS] as number;
-    const packed = words[at + A_VERDICT] as number;
+    const flags = words[at + A_FLAGS];
+    const packed = words[at + A_VERDICT];
     this.actionFlags = flags;
     if ((flags & ActionFlag.QUEUE) !== 0) this.queueIndex = (packed >>> 16) & 255;
     if ((flags & ActionFlag.MARK) !== 0) {
-      this.mark = words[at + A_MARK] as number;
+      this.mark = words[at + A_MARK];
       this.hasMark = true;
     }
     const verdict = packed & 255;
@@ -185,16 +182,15 @@ export class Pipeline {
     this.flowHandle = handle;
     const words = this.flowActions.words;
     const at = handle * ACTION_WORDS;
-    const packed = words[at + A_VERDICT] as number;
-    const l3Len = this.key[K.K_L3_LEN] as number;
-    const mtu = words[at + A_MTU] as number;
+    const packed = words[at + A_VERDICT];
+    const l3Len = this.key[K.K_L3_LEN];
+    const mtu = words[at + A_MTU];
     if (mtu !== 0 && l3Len > mtu) return MissReason.MTU;
     if ((packed & 255) === Verdict.OUTPUT) {
-      const portMtu = this.portMtuBytes[(packed >>> 8) & 255] as number;
+      const portMtu = this.portMtuBytes[(packed >>> 8) & 255];
       if (portMtu !== 0 && l3Len > portMtu) return MissReason.MTU;
     }
-    if (((this.key[K.K_TCP_FLAGS] as number) & (TCP_FIN | TCP_RST)) !== 0)
-      return MissReason.TCP_FLAGS;
+    if ((this.key[K.K_TCP_FLAGS] & (TCP_FIN | TCP_RST)) !== 0) return MissReason.TCP_FLAGS;
     this.flowStats.hit(handle, this.executor.lenBytes, this.timePs);
     this.verdict = this.takeAction(words, at);
     if (this.verdict === Verdict.TO_HOST) return MissReason.ACTION_TO_HOST;
@@ -205,11 +201,11 @@ export class Pipeline {
   /** Packets that the flow stage does not look up, in the order of the checks. */
   private gate(portIndex: number): number {
     const key = this.key;
-    const flags = key[K.K_FLAGS] as number;
+    const flags = key[K.K_FLAGS];
     if ((flags & (K.PARSE_MALFORMED | K.PARSE_IP_CHECKSUM_BAD)) !== 0) return MissReason.MALFORMED;
     if ((flags & K.PARSE_MULTICAST) !== 0) return MissReason.MULTICAST;
-    if ((key[K.K_VLAN_COUNT] as number) > 1) return MissReason.VLAN;
-    if ((key[K.K_FAMILY] as number) === 0) return MissReason.NOT_IP;
+    if (key[K.K_VLAN_COUNT] > 1) return MissReason.VLAN;
+    if (key[K.K_FAMILY] === 0) return MissReason.NOT_IP;
     if (
       this.checksDmac &&
       (key[K.K_ETH_DST_LO] !== this.macLo[portIndex] ||
@@ -219,9 +215,9 @@ export class Pipeline {
     if ((flags & K.PARSE_FRAGMENT) !== 0) return MissReason.FRAGMENT;
     if ((flags & K.PARSE_IP_OPTIONS) !== 0) return MissReason.IP_OPTIONS;
     if ((flags & K.PARSE_EXTENSION) !== 0) return MissReason.EXTENSION_HEADER;
-    const proto = key[K.K_PROTO] as number;
+    const proto = key[K.K_PROTO];
     if (proto !== PROTO_TCP && proto !== PROTO_UDP) return MissReason.L4_PROTOCOL;
-    if ((key[K.K_TTL] as number) <= 1) return MissReason.TTL;
+    if (key[K.K_TTL] <= 1) return MissReason.TTL;
     return MissReason.NONE;
   }
 }

@@ -21,8 +21,8 @@ export class EntryStats {
   hit(handle: number, lenBytes: number, atPs: number): void {
     const rows = this.rows;
     const at = handle << ROW_SHIFT;
-    rows[at + PACKETS] = (rows[at + PACKETS] as number) + 1;
-    rows[at + BYTES] = (rows[at + BYTES] as number) + lenBytes;
+    rows[at + PACKETS] = rows[at + PACKETS] + 1;
+    rows[at + BYTES] = rows[at + BYTES] + lenBytes;
     rows[at + LAST_HIT] = atPs;
     rows[at + HIT_BIT] = 1;
   }
@@ -36,17 +36,17 @@ export class EntryStats {
 
   /** Packets that hit the entry. */
   packets(handle: number): number {
-    return this.rows[(handle << ROW_SHIFT) + PACKETS] as number;
+    return this.rows[(handle << ROW_SHIFT) + PACKETS];
   }
 
   /** Their bytes without FCS, as received. */
   bytes(handle: number): number {
-    return this.rows[(handle << ROW_SHIFT) + BYTES] as number;
+    return this.rows[(handle << ROW_SHIFT) + BYTES];
   }
 
   /** Time of the last hit, ps, 0 for never. */
   lastHitPs(handle: number): number {
-    return this.rows[(handle << ROW_SHIFT) + LAST_HIT] as number;
+    return this.rows[(handle << ROW_SHIFT) + LAST_HIT];
   }
 
   /** Whether the entry was hit since its hit bit was cleared. */
@@ -62,6 +62,6 @@ export class EntryStats {
   /** Time since the last hit, or since insertion, ps. */
   idlePs(handle: number, nowPs: number): number {
     const at = handle << ROW_SHIFT;
-    return nowPs - Math.max(this.rows[at + LAST_HIT] as number, this.rows[at + ADDED] as number);
+    return nowPs - Math.max(this.rows[at + LAST_HIT], this.rows[at + ADDED]);
   }
 }

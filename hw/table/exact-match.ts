@@ -22,7 +22,7 @@ export function hashKey(words: Uint32Array, at: number): number {
   let h = 0x2545f491;
   const end = at + EXACT_KEY_WORDS;
   for (let i = at; i < end; i++) {
-    h = Math.imul(h ^ (words[i] as number), 0x9e3779b1);
+    h = Math.imul(h ^ words[i], 0x9e3779b1);
     h ^= h >>> 15;
   }
   h = Math.imul(h ^ (h >>> 13), 0x85ebca6b);
@@ -123,7 +123,7 @@ export class ExactMatchTable {
     const hash = hashKey(key, 0);
     const slot = this.makeRoom(hash);
     if (slot < 0) return INSERT_BUCKET_FULL;
-    const handle = this.freeHandles[--this.freeCount] as number;
+    const handle = this.freeHandles[--this.freeCount];
     this.keys.set(key.subarray(0, EXACT_KEY_WORDS), handle * KEY_STRIDE);
     this.used[handle] = 1;
     this.place(slot, handle, hash);
@@ -134,7 +134,7 @@ export class ExactMatchTable {
   /** Removes an entry; false when the handle names none. */
   remove(handle: number): boolean {
     if (!this.isUsed(handle)) return false;
-    const slot = this.handleSlot[handle] as number;
+    const slot = this.handleSlot[handle];
     this.slots[2 * slot + 1] = -1;
     if (slot >= this.stashAt) this.stashCount--;
     this.handleSlot[handle] = -1;
@@ -147,13 +147,13 @@ export class ExactMatchTable {
   /** Copies an entry's key (11 words) to `out`. */
   readKey(handle: number, out: Uint32Array): void {
     const at = handle * KEY_STRIDE;
-    for (let i = 0; i < EXACT_KEY_WORDS; i++) out[i] = this.keys[at + i] as number;
+    for (let i = 0; i < EXACT_KEY_WORDS; i++) out[i] = this.keys[at + i];
   }
 
   private probe(key: Uint32Array, hash: number, from: number, to: number): number {
     for (let slot = from; slot < to; slot++) {
       if (this.slots[2 * slot] !== hash) continue;
-      const handle = this.slots[2 * slot + 1] as number;
+      const handle = this.slots[2 * slot + 1];
       if (handle >= 0 && this.keyEquals(key, handle * KEY_STRIDE)) return handle;
     }
     return -1;
@@ -173,7 +173,7 @@ export class ExactMatchTable {
   private freeSlotIn(bucket: number): number {
     const from = bucket * this.ways;
     for (let slot = from; slot < from + this.ways; slot++)
-      if ((this.slots[2 * slot + 1] as number) < 0) return slot;
+      if (this.slots[2 * slot + 1] < 0) return slot;
     return -1;
   }
 
@@ -185,7 +185,7 @@ export class ExactMatchTable {
     if (slot < 0) slot = this.displace(first);
     if (slot >= 0) return slot;
     for (let s = this.stashAt; s < this.stashAt + this.stashEntries; s++)
-      if ((this.slots[2 * s + 1] as number) < 0) return s;
+      if (this.slots[2 * s + 1] < 0) return s;
     return -1;
   }
 
@@ -197,12 +197,12 @@ export class ExactMatchTable {
       const victim = bucket * this.ways + (this.kickTurn++ % this.ways);
       for (let i = 0; i < kicks; i++) if (path[i] === victim) return -1;
       path[kicks] = victim;
-      bucket = this.otherBucket(this.slots[2 * victim] as number, bucket);
+      bucket = this.otherBucket(this.slots[2 * victim], bucket);
       let free = this.freeSlotIn(bucket);
       if (free < 0) continue;
       for (let i = kicks; i >= 0; i--) {
-        const source = path[i] as number;
-        this.place(free, this.slots[2 * source + 1] as number, this.slots[2 * source] as number);
+        const source = path[i];
+        this.place(free, this.slots[2 * source + 1], this.slots[2 * source]);
         this.slots[2 * source + 1] = -1;
         this.lastMoves++;
         free = source;

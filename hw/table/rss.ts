@@ -49,15 +49,15 @@ export class Rss {
   classify(key: Uint32Array): number {
     this.hash = 0;
     this.type = D.RSS_TYPE_NONE;
-    const family = key[K_FAMILY] as number;
+    const family = key[K_FAMILY];
     if ((this.mrqc & R.MRQC_MRQE_MASK) !== R.MRQC_RSSEN || family === 0) return 0;
-    const flags = key[K_FLAGS] as number;
+    const flags = key[K_FLAGS];
     if ((flags & PARSE_MALFORMED) !== 0) return 0;
     if (this.isStale) this.rebuild();
     if (family === 4) this.classify4(key, flags);
     else this.classify6(key, flags);
     if (this.type === D.RSS_TYPE_NONE) return 0;
-    return (this.reta[this.hash & (RETA_ENTRIES - 1)] as number) & 15;
+    return this.reta[this.hash & (RETA_ENTRIES - 1)] & 15;
   }
 
   private classify4(key: Uint32Array, flags: number): void {
@@ -67,10 +67,10 @@ export class Rss {
       (proto === PROTO_TCP && (mrqc & R.MRQC_RSS_FIELD_IPV4_TCP) !== 0) ||
       (proto === PROTO_UDP && (mrqc & R.MRQC_RSS_FIELD_IPV4_UDP) !== 0);
     if (!withPorts && (mrqc & R.MRQC_RSS_FIELD_IPV4) === 0) return;
-    let h = this.word(0, key[K_SRC] as number) ^ this.word(4, key[K_DST] as number);
+    let h = this.word(0, key[K_SRC]) ^ this.word(4, key[K_DST]);
     this.type = D.RSS_TYPE_IPV4;
     if (withPorts) {
-      h ^= this.word(8, ((key[K_SPORT] as number) << 16) | (key[K_DPORT] as number));
+      h ^= this.word(8, (key[K_SPORT] << 16) | key[K_DPORT]);
       this.type = proto === PROTO_TCP ? D.RSS_TYPE_IPV4_TCP : D.RSS_TYPE_IPV4_UDP;
     }
     this.hash = h;
@@ -85,12 +85,12 @@ export class Rss {
     if (!withPorts && (mrqc & R.MRQC_RSS_FIELD_IPV6) === 0) return;
     let h = 0;
     for (let i = 0; i < 4; i++) {
-      h ^= this.word(4 * i, key[K_SRC + i] as number);
-      h ^= this.word(16 + 4 * i, key[K_DST + i] as number);
+      h ^= this.word(4 * i, key[K_SRC + i]);
+      h ^= this.word(16 + 4 * i, key[K_DST + i]);
     }
     this.type = D.RSS_TYPE_IPV6;
     if (withPorts) {
-      h ^= this.word(32, ((key[K_SPORT] as number) << 16) | (key[K_DPORT] as number));
+      h ^= this.word(32, (key[K_SPORT] << 16) | key[K_DPORT]);
       this.type = proto === PROTO_TCP ? D.RSS_TYPE_IPV6_TCP : D.RSS_TYPE_IPV6_UDP;
     }
     this.hash = h;
@@ -101,10 +101,10 @@ export class Rss {
     const t = this.tables;
     const at = position << 8;
     return (
-      (t[at + (value >>> 24)] as number) ^
-      (t[at + 256 + ((value >>> 16) & 255)] as number) ^
-      (t[at + 512 + ((value >>> 8) & 255)] as number) ^
-      (t[at + 768 + (value & 255)] as number)
+      t[at + (value >>> 24)] ^
+      t[at + 256 + ((value >>> 16) & 255)] ^
+      t[at + 512 + ((value >>> 8) & 255)] ^
+      t[at + 768 + (value & 255)]
     );
   }
 
@@ -114,18 +114,18 @@ export class Rss {
     for (let position = 0; position < INPUT_BYTES; position++) {
       // 40 key bits from this byte on: the window of bit b (0 is the most significant) starts b bits in.
       const high =
-        ((key[position] as number) << 24) |
-        ((key[position + 1] as number) << 16) |
-        ((key[position + 2] as number) << 8) |
-        (key[position + 3] as number);
-      const low = key[position + 4] as number;
+        (key[position] << 24) |
+        (key[position + 1] << 16) |
+        (key[position + 2] << 8) |
+        key[position + 3];
+      const low = key[position + 4];
       const base = position << 8;
       this.tables[base] = 0;
       for (let value = 1; value < 256; value++) {
         const top = 31 - Math.clz32(value);
         const bit = 7 - top;
         const window = bit === 0 ? high : (high << bit) | (low >>> (8 - bit));
-        this.tables[base + value] = (this.tables[base + (value ^ (1 << top))] as number) ^ window;
+        this.tables[base + value] = this.tables[base + (value ^ (1 << top))] ^ window;
       }
     }
   }
@@ -134,5 +134,5 @@ export class Rss {
 /** TCP or UDP when the packet has ports and is whole, else 0. */
 function portsProto(key: Uint32Array, flags: number): number {
   if ((flags & PARSE_PORTS) === 0 || (flags & PARSE_FRAGMENT) !== 0) return 0;
-  return key[K_PROTO] as number;
+  return key[K_PROTO];
 }

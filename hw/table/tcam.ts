@@ -40,8 +40,8 @@ export class Tcam {
   set(position: number, value: Uint32Array, mask: Uint32Array): void {
     const at = position * TCAM_WORDS;
     for (let i = 0; i < TCAM_WORDS; i++) {
-      this.mask[at + i] = mask[i] as number;
-      this.value[at + i] = (value[i] as number) & (mask[i] as number);
+      this.mask[at + i] = mask[i];
+      this.value[at + i] = value[i] & mask[i];
     }
     this.used[position] = 1;
     this.count++;
@@ -77,11 +77,7 @@ function scan(
     if (used[position] === 0) continue;
     const at = position * TCAM_WORDS;
     let i = 0;
-    while (
-      i < TCAM_WORDS &&
-      (((key[i] as number) ^ (value[at + i] as number)) & (mask[at + i] as number)) === 0
-    )
-      i++;
+    while (i < TCAM_WORDS && ((key[i] ^ value[at + i]) & mask[at + i]) === 0) i++;
     if (i === TCAM_WORDS) return position;
   }
   return -1;

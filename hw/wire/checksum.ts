@@ -9,11 +9,11 @@ export function sumBytes(bytes: Uint8Array, at: number, lenBytes: number, sum = 
   let high = 0;
   let low = 0;
   for (let i = at; i < end; i += 2) {
-    high += bytes[i] as number;
-    low += bytes[i + 1] as number;
+    high += bytes[i];
+    low += bytes[i + 1];
   }
   total += high * 256 + low;
-  if ((lenBytes & 1) !== 0) total += (bytes[end] as number) << 8;
+  if ((lenBytes & 1) !== 0) total += bytes[end] << 8;
   return total;
 }
 

@@ -33,11 +33,11 @@ export class AdminSide {
   }
 
   w(offset: number, value: number): void {
-    this.bench.nic.functions[this.port]!.bar2.write32(offset, value);
+    this.bench.nic.functions[this.port].bar2.write32(offset, value);
   }
 
   r(offset: number): number {
-    return this.bench.nic.functions[this.port]!.bar2.read32(offset);
+    return this.bench.nic.functions[this.port].bar2.read32(offset);
   }
 
   /** Posts a command; `fill` sets its fields. Returns its slot. */

@@ -44,7 +44,7 @@ describe('actions', () => {
     const { b, admin } = setup();
     expect(admin.run(1, 77, flow({ flags: SET_ETH | DEC_TTL })).status).toBe(0);
     const f = send(b, { payload: 40 });
-    const out = b.egress[0]!;
+    const out = b.egress[0];
     const want = frame({
       dst: new Uint8Array([2, 0, 0, 0, 1, 1]),
       src: new Uint8Array([2, 0, 0, 0, 1, 2]),
@@ -126,7 +126,7 @@ describe('actions', () => {
           dport: (flags & SET_DPORT) !== 0 ? s.newDport : s.dport,
           vlans: [...(s.push ? [0x2005] : []), ...(s.tagged && (flags & POP) === 0 ? [5] : [])],
         });
-        const out = b.egress[0]!.bytes;
+        const out = b.egress[0].bytes;
         expect(ipv4HeaderIsRight(out)).toBe(true);
         expect(transportField(out)).toBe(noUdpChecksum ? 0 : transportChecksum(out));
         expect(out.slice(0, want.length)).toEqual(want); // the port pads to 60 behind it
@@ -169,7 +169,7 @@ describe('gates', () => {
       f[24] = 0;
       f[25] = 0;
       let s = 0;
-      for (let i = 14; i < 14 + (f[14]! & 15) * 4; i += 2) s += (f[i]! << 8) | f[i + 1]!;
+      for (let i = 14; i < 14 + (f[14] & 15) * 4; i += 2) s += (f[i] << 8) | f[i + 1];
       while (s > 0xffff) s = (s & 0xffff) + (s >>> 16);
       f[24] = (~s >> 8) & 255;
       f[25] = ~s & 255;
@@ -327,7 +327,7 @@ describe('TCAM stage', () => {
     expect(rule(512, 2, 3, 53)).toBe(1);
     send(b, { dport: 53 });
     expect(b.received).toMatchObject([{ queue: 3, miss: 13 }]);
-    const ring = b.nic.functions[0]!.rxRings[3]!.baseIova - MEMORY_BASE;
+    const ring = b.nic.functions[0].rxRings[3].baseIova - MEMORY_BASE;
     expect(b.view().getUint32(ring + 4, true)).toBe(0xfeed);
     expect(b.view().getUint32(ring + 8, true) & 7).toBe(7); // DD, EOP, FLM
     expect(admin.run(5, 1, (v) => v.setUint32(8, 4, true)).status).toBe(0);

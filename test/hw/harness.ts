@@ -67,11 +67,11 @@ export class Bench {
   }
 
   r(port: number, offset: number): number {
-    return this.nic.functions[port]!.bar0.read32(offset);
+    return this.nic.functions[port].bar0.read32(offset);
   }
 
   w(port: number, offset: number, value: number): void {
-    this.nic.functions[port]!.bar0.write32(offset, value);
+    this.nic.functions[port].bar0.write32(offset, value);
   }
 
   /** Receive queue with buffers; returns ring and buffer addresses. */
@@ -218,8 +218,8 @@ function layout(bytes: Uint8Array): {
   const v6 = bytes[l3 - 2] === 0x86;
   const l4 = l3 + (v6 ? 40 : 20);
   const at = v6 ? l3 + 4 : l3 + 2;
-  const len = (bytes[at]! << 8) | bytes[at + 1]!;
-  return { l3, l4, v6, proto: bytes[v6 ? l3 + 6 : l3 + 9]!, end: l3 + len + (v6 ? 40 : 0) };
+  const len = (bytes[at] << 8) | bytes[at + 1];
+  return { l3, l4, v6, proto: bytes[v6 ? l3 + 6 : l3 + 9], end: l3 + len + (v6 ? 40 : 0) };
 }
 
 /** Transport checksum of a frame, from scratch, with the field taken as 0. */
@@ -245,7 +245,7 @@ export function transportChecksum(bytes: Uint8Array): number {
 export function transportField(bytes: Uint8Array): number {
   const { l4, proto } = layout(bytes);
   const at = l4 + (proto === 6 ? 16 : 6);
-  return (bytes[at]! << 8) | bytes[at + 1]!;
+  return (bytes[at] << 8) | bytes[at + 1];
 }
 
 /** Whether the IPv4 header sums to 0xffff. */

@@ -39,12 +39,12 @@ describe('receive ring', () => {
     expect(b.view().getUint32(at + 8, true)).toBe(0x73); // DD EOP UDPCS L4CS IPCS
     expect(b.view().getUint16(at + 12, true)).toBe(f.length);
     expect(b.view().getUint32(at, true)).toBe(0x210); // IPv4, UDP, no RSS
-    const to = buffers[0]! - MEMORY_BASE;
+    const to = buffers[0] - MEMORY_BASE;
     expect(b.memory.main.bytes.slice(to, to + f.length)).toEqual(f);
-    expect(b.memory.ownerAt(buffers[0]!)).toBe(42);
+    expect(b.memory.ownerAt(buffers[0])).toBe(42);
     // 10G: 8 + len + 4 octets, 0.3 us of MAC, then pipeline and PCIe: more than 1 us in all, less than 3.
-    expect(b.received[0]!.ps).toBeGreaterThan(1e6);
-    expect(b.received[0]!.ps).toBeLessThan(3e6);
+    expect(b.received[0].ps).toBeGreaterThan(1e6);
+    expect(b.received[0].ps).toBeLessThan(3e6);
     expect(b.r(0, 0x1010)).toBe(1); // RDH
   });
 
@@ -53,7 +53,7 @@ describe('receive ring', () => {
     b.start(0);
     const { ring } = b.rxQueue(0, 0, 8);
     const f = frame({ payload: 33 });
-    f[60]! ^= 1;
+    f[60] ^= 1;
     arrive(b, f, 1);
     settle(b);
     expect(b.view().getUint32(ring - MEMORY_BASE + 8, true)).toBe(0x40000073);
@@ -126,8 +126,8 @@ describe('receive ring', () => {
       [3, 3000 - 2048],
     ]);
     const got = [0, 1, 2].flatMap((i) => {
-      const at = buffers[i]! - MEMORY_BASE;
-      return [...b.memory.main.bytes.slice(at, at + d(i)[1]!)];
+      const at = buffers[i] - MEMORY_BASE;
+      return [...b.memory.main.bytes.slice(at, at + d(i)[1])];
     });
     expect(new Uint8Array(got)).toEqual(f);
     expect(b.received).toMatchObject([{ packetId: 5, slot: 2 }]);
@@ -144,7 +144,7 @@ describe('receive ring', () => {
     const plain = frame();
     expect(b.view().getUint16(at + 14, true)).toBe(0x6123);
     expect(b.view().getUint32(at + 8, true) & 8).toBe(8);
-    const to = buffers[0]! - MEMORY_BASE;
+    const to = buffers[0] - MEMORY_BASE;
     expect(b.memory.main.bytes.slice(to, to + b.view().getUint16(at + 12, true))).toEqual(plain);
   });
 
@@ -170,7 +170,7 @@ describe('receive ring', () => {
     [
       'buffer outside memory',
       (b: Bench): void => {
-        b.view().setUint32(b.nic.functions[0]!.rxRings[0]!.baseIova - MEMORY_BASE, 16, true);
+        b.view().setUint32(b.nic.functions[0].rxRings[0].baseIova - MEMORY_BASE, 16, true);
       },
     ],
   ])('survives a driver that gets it wrong: %s', (_name, spoil) => {
@@ -184,7 +184,7 @@ describe('receive ring', () => {
     arrive(b, frame(), 2);
     settle(b);
     expect(b.drops.map((d) => d.reason)).toEqual([9, 9]);
-    expect(b.nic.functions[0]!.rxRings[0]!.faults).toBe(1);
+    expect(b.nic.functions[0].rxRings[0].faults).toBe(1);
   });
 
   it('drops with a reason when disabled, when the link is down, and when too long or too short', () => {
@@ -258,7 +258,7 @@ describe('transmit ring', () => {
       queue: 0,
       entry: -1,
     });
-    expect(b.egress[0]!.bytes).toEqual(new Uint8Array([...f, ...new Uint8Array(60 - f.length)]));
+    expect(b.egress[0].bytes).toEqual(new Uint8Array([...f, ...new Uint8Array(60 - f.length)]));
     expect(b.r(1, 0x6010)).toBe(2);
     expect(b.r(1, 0x4080)).toBe(2); // GPTC
   });
@@ -286,7 +286,7 @@ describe('transmit ring', () => {
       }
       settle(b);
       const tagged = [...want.slice(0, 12), 0x81, 0, 0x20, 7, ...want.slice(12)];
-      expect(b.egress.at(tcp ? 0 : -1)!.bytes).toEqual(new Uint8Array(tagged));
+      expect(b.egress.at(tcp ? 0 : -1)?.bytes).toEqual(new Uint8Array(tagged));
     }
   });
 
@@ -303,8 +303,8 @@ describe('transmit ring', () => {
     expect(b.egress.length).toBeLessThan(21);
     settle(b);
     expect(b.egress.length).toBe(21);
-    expect(b.nic.functions[0]!.txRings[0]!.stalls).toBeGreaterThan(3);
-    const gaps = b.egress.slice(1).map((f, i) => f.startPs - b.egress[i]!.startPs);
+    expect(b.nic.functions[0].txRings[0].stalls).toBeGreaterThan(3);
+    const gaps = b.egress.slice(1).map((f, i) => f.startPs - b.egress[i].startPs);
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual((1400 + 24) * 800 - 1); // never faster than the line
   });
 
@@ -359,7 +359,7 @@ describe('transmit ring', () => {
     spoil(b, ring);
     settle(b);
     expect(b.drops.map((d) => d.reason)).toEqual(reasons);
-    expect(b.nic.functions[0]!.txRings[0]!.faults).toBe(1);
+    expect(b.nic.functions[0].txRings[0].faults).toBe(1);
     expect(b.egress).toEqual([]);
     // Disable, repair, enable: it works again.
     b.w(0, 0x6028, 0);
@@ -395,7 +395,7 @@ describe('interrupts', () => {
     arrive(b, frame(), 2);
     b.scheduler.runUntil(b.scheduler.nowPs + MS);
     expect(b.received.length).toBe(2); // published before the interrupt
-    expect(b.interrupts[1]!.ps).toBeGreaterThanOrEqual(b.received[1]!.ps);
+    expect(b.interrupts[1].ps).toBeGreaterThanOrEqual(b.received[1].ps);
   });
   it('mask themselves with EIAM and lose nothing that arrives meanwhile', () => {
     const b = setup();
@@ -421,7 +421,7 @@ describe('interrupts', () => {
       b.scheduler.runUntil(b.scheduler.nowPs + 1e6);
     }
     settle(b);
-    const gaps = b.interrupts.slice(1).map((x, i) => x.ps - b.interrupts[i]!.ps);
+    const gaps = b.interrupts.slice(1).map((x, i) => x.ps - b.interrupts[i].ps);
     expect(gaps.length).toBeGreaterThan(1);
     for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(20_480_000);
     expect(b.interrupts.length).toBeLessThan(6);

@@ -41,7 +41,7 @@ describe('scheduler', () => {
         ops.forEach(([t, cancels], n) => {
           if (cancels && ids.length > 0) {
             const victim = (t * 7) % ids.length;
-            s.cancel(ids[victim]!);
+            s.cancel(ids[victim]);
             const at = want.findIndex(([, id]) => id === victim);
             if (at >= 0) want.splice(at, 1);
           } else {

@@ -55,7 +55,7 @@ describe('exact match', () => {
           expect(table.count).toBe(oracle.size);
           for (const [n, h] of oracle) {
             const [x, y] = n.split('/').map(Number);
-            expect(table.find(keyOf(x!, y!))).toBe(h);
+            expect(table.find(keyOf(x, y))).toBe(h);
           }
         }
       }),

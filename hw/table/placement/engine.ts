@@ -122,7 +122,7 @@ export class Slots {
   }
 
   move(from: number, to: number): void {
-    const id = this.idAt[from] as number;
+    const id = this.idAt[from];
     assert(id >= 0 && this.idAt[to] === -1, 'placement: move needs an entry and a free place');
     this.idAt[to] = id;
     this.idAt[from] = -1;
@@ -131,7 +131,7 @@ export class Slots {
   }
 
   invalidate(place: number): void {
-    const id = this.idAt[place] as number;
+    const id = this.idAt[place];
     assert(id >= 0, 'placement: invalidate of a free place');
     this.idAt[place] = -1;
     this.places.delete(id);

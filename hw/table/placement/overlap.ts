@@ -6,8 +6,8 @@ import type { PlacementEntry } from './engine.ts';
 export function overlaps(a: PlacementEntry, b: PlacementEntry): boolean {
   const words = a.mask.length;
   for (let i = 0; i < words; i++) {
-    const differ = ((a.value[i] as number) ^ (b.value[i] as number)) & (a.mask[i] as number);
-    if ((differ & (b.mask[i] as number)) !== 0) return false;
+    const differ = (a.value[i] ^ b.value[i]) & a.mask[i];
+    if ((differ & b.mask[i]) !== 0) return false;
   }
   return true;
 }

@@ -72,8 +72,8 @@ export class Parman implements PlacementEngine {
     this.enlarge(slots.count + 1);
     const k = this.chunkFor(entry.priority);
     const chunks = this.chunks;
-    for (let j = chunks.length - 1; j > k; j--) this.shiftDown(chunks[j] as Chunk, 1);
-    const place = this.append(chunks[k] as Chunk, entry.id);
+    for (let j = chunks.length - 1; j > k; j--) this.shiftDown(chunks[j], 1);
+    const place = this.append(chunks[k], entry.id);
     return placed(place, chunks.length - 1 - k);
   }
 
@@ -83,7 +83,7 @@ export class Parman implements PlacementEngine {
     const place = slots.placeOf(id);
     if (place < 0) return refused('unknown-entry');
     const k = this.chunkAt(place);
-    const chunk = chunks[k] as Chunk;
+    const chunk = chunks[k];
     const last = chunk.start + chunk.size - 1;
     slots.invalidate(place);
     let moves = chunks.length - 1 - k;
@@ -93,7 +93,7 @@ export class Parman implements PlacementEngine {
     }
     chunk.size--;
     for (let j = k + 1; j < chunks.length; j++) {
-      const later = chunks[j] as Chunk;
+      const later = chunks[j];
       slots.move(later.start + later.size - 1, later.start - 1);
       later.start--;
     }
@@ -113,11 +113,11 @@ export class Parman implements PlacementEngine {
     let moves = 0;
     // From the last chunk on: every chunk goes down by the number of new entries in the chunks before it.
     for (let j = this.chunks.length - 1; j >= 0 && left > 0; j--) {
-      const chunk = this.chunks[j] as Chunk;
+      const chunk = this.chunks[j];
       const end = left;
-      while (left > 0 && (sorted[left - 1] as PlacementEntry).priority === chunk.priority) left--;
+      while (left > 0 && sorted[left - 1].priority === chunk.priority) left--;
       moves += this.shiftDown(chunk, left);
-      for (let i = left; i < end; i++) this.append(chunk, (sorted[i] as PlacementEntry).id);
+      for (let i = left; i < end; i++) this.append(chunk, sorted[i].id);
     }
     return placed(-1, moves);
   }
@@ -150,10 +150,10 @@ export class Parman implements PlacementEngine {
     let high = chunks.length;
     while (low < high) {
       const mid = (low + high) >> 1;
-      if ((chunks[mid] as Chunk).priority < priority) low = mid + 1;
+      if (chunks[mid].priority < priority) low = mid + 1;
       else high = mid;
     }
-    if (low < chunks.length && (chunks[low] as Chunk).priority === priority) return low;
+    if (low < chunks.length && chunks[low].priority === priority) return low;
     const before = chunks[low - 1];
     const start = before === undefined ? 0 : before.start + before.size;
     chunks.splice(low, 0, { priority, start, size: 0 });
@@ -165,7 +165,7 @@ export class Parman implements PlacementEngine {
     let high = this.chunks.length - 1;
     while (low < high) {
       const mid = (low + high + 1) >> 1;
-      if ((this.chunks[mid] as Chunk).start <= place) low = mid;
+      if (this.chunks[mid].start <= place) low = mid;
       else high = mid - 1;
     }
     const chunk = this.chunks[low];

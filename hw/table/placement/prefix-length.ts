@@ -102,18 +102,18 @@ export class PrefixLengthOrder implements PlacementEngine {
     const step = isUpper ? 1 : -1;
     for (let g = level; isUpper ? g < this.upperLevels : g >= this.upperLevels; g += step) {
       if (size[g] === 0) continue;
-      const edge = (start[g] as number) + (isUpper ? (size[g] as number) - 1 : 0);
+      const edge = start[g] + (isUpper ? size[g] - 1 : 0);
       if (g === level) {
         if (edge !== hole) {
           slots.move(edge, hole);
           moves++;
         }
-        size[g] = (size[g] as number) - 1;
-        if (!isUpper) start[g] = (start[g] as number) + 1;
+        size[g] = size[g] - 1;
+        if (!isUpper) start[g] = start[g] + 1;
       } else {
         slots.move(edge, hole);
         moves++;
-        start[g] = (start[g] as number) - step;
+        start[g] = start[g] - step;
       }
       hole = edge;
     }
@@ -134,8 +134,8 @@ export class PrefixLengthOrder implements PlacementEngine {
       free = this.upperEnd();
       for (let g = this.upperLevels - 1; g > level; g--) {
         if (size[g] === 0) continue;
-        slots.move(start[g] as number, free);
-        free = start[g] as number;
+        slots.move(start[g], free);
+        free = start[g];
         start[g] = free + 1;
         moves++;
       }
@@ -144,15 +144,15 @@ export class PrefixLengthOrder implements PlacementEngine {
       free = this.lowerStart() - 1;
       for (let g = this.upperLevels; g < level; g++) {
         if (size[g] === 0) continue;
-        const edge = (start[g] as number) + (size[g] as number) - 1;
+        const edge = start[g] + size[g] - 1;
         slots.move(edge, free);
-        start[g] = (start[g] as number) - 1;
+        start[g] = start[g] - 1;
         free = edge;
         moves++;
       }
       start[level] = free;
     }
-    size[level] = (size[level] as number) + 1;
+    size[level] = size[level] + 1;
     slots.write(entry.id, free);
     this.levelOf.set(entry.id, level);
     return placed(free, moves);
@@ -165,14 +165,13 @@ export class PrefixLengthOrder implements PlacementEngine {
   /** One past the last entry above the free space. */
   private upperEnd(): number {
     for (let g = this.upperLevels - 1; g >= 0; g--)
-      if ((this.size[g] as number) > 0) return (this.start[g] as number) + (this.size[g] as number);
+      if (this.size[g] > 0) return this.start[g] + this.size[g];
     return 0;
   }
 
   /** First entry below the free space. */
   private lowerStart(): number {
-    for (let g = this.upperLevels; g < this.levels; g++)
-      if ((this.size[g] as number) > 0) return this.start[g] as number;
+    for (let g = this.upperLevels; g < this.levels; g++) if (this.size[g] > 0) return this.start[g];
     return this.depth;
   }
 

@@ -40,6 +40,8 @@ export class RowManager implements PlacementEngine {
   /** Entries in the row; 0 is a free row. */
   private readonly usedOf: Uint8Array;
   private freeRows: number;
+  /** Row moves so far. */
+  private rowMoves = 0;
 
   /** `sliceCount` slices a row: 1, 2 or 4. Entries of priority `topPriority` fill from the top. */
   constructor(rows: number, sliceCount = 1, topPriority = 0) {
@@ -89,9 +91,9 @@ export class RowManager implements PlacementEngine {
     if (place < 0) return refused('unknown-entry');
     const row = Math.floor(place / this.sliceCount);
     slots.invalidate(place);
-    this.usedOf[row] = (this.usedOf[row] as number) - 1;
+    this.usedOf[row] = this.usedOf[row] - 1;
     let moves = 0;
-    if ((this.usedOf[row] as number) > 0) moves += this.combine(row);
+    if (this.usedOf[row] > 0) moves += this.combine(row);
     if (this.usedOf[row] === 0) {
       this.freeRows++;
       moves += this.compact(row);
@@ -104,6 +106,7 @@ export class RowManager implements PlacementEngine {
     const { id, priority, slices } = entry;
     if (slots.placeOf(id) >= 0) return refused('entry-exists');
     if (!this.isWidth(slices)) return refused('key-too-wide');
+    if (priority < this.topPriority) return refused('priority-out-of-range');
     if (slices < sliceCount) {
       const place = this.partlyUsed(priority, slices, -1);
       if (place >= 0) {
@@ -121,12 +124,10 @@ export class RowManager implements PlacementEngine {
     return placed(row * sliceCount, this.rowMoves - movesBefore);
   }
 
-  private rowMoves = 0;
-
   private writeEntry(id: number, place: number): void {
     this.slots.write(id, place);
     const row = Math.floor(place / this.sliceCount);
-    this.usedOf[row] = (this.usedOf[row] as number) + 1;
+    this.usedOf[row] = this.usedOf[row] + 1;
   }
 
   private isWidth(slices: number): boolean {
@@ -139,7 +140,7 @@ export class RowManager implements PlacementEngine {
     const fits = sliceCount / slices;
     for (let row = 0; row < this.rows; row++) {
       if (usedOf[row] === 0 || row === except) continue;
-      if ((priorityOf[row] as number) > priority) break;
+      if (priorityOf[row] > priority) break;
       if (priorityOf[row] !== priority || widthOf[row] !== slices || usedOf[row] === fits) continue;
       for (let s = 0; s < sliceCount; s += slices)
         if (this.slots.idAt[row * sliceCount + s] === -1) return row * sliceCount + s;
@@ -157,8 +158,7 @@ export class RowManager implements PlacementEngine {
     }
     let free = this.rows - 1;
     let target = -1;
-    for (; usedOf[free] !== 0; free--)
-      if (target < 0 && (priorityOf[free] as number) < priority) target = free;
+    for (; usedOf[free] !== 0; free--) if (target < 0 && priorityOf[free] < priority) target = free;
     while (free < target) {
       // The last row of the next priority goes up to the free row.
       let from = free + 1;
@@ -174,9 +174,9 @@ export class RowManager implements PlacementEngine {
     for (let s = 0; s < sliceCount; s++)
       if (slots.idAt[from * sliceCount + s] !== -1)
         slots.move(from * sliceCount + s, to * sliceCount + s);
-    this.priorityOf[to] = this.priorityOf[from] as number;
-    this.widthOf[to] = this.widthOf[from] as number;
-    this.usedOf[to] = this.usedOf[from] as number;
+    this.priorityOf[to] = this.priorityOf[from];
+    this.widthOf[to] = this.widthOf[from];
+    this.usedOf[to] = this.usedOf[from];
     this.usedOf[from] = 0;
     this.rowMoves++;
   }
@@ -184,17 +184,17 @@ export class RowManager implements PlacementEngine {
   /** Moves entries of a partly used row to others like it; returns the moves. */
   private combine(row: number): number {
     const { sliceCount, slots } = this;
-    const slices = this.widthOf[row] as number;
+    const slices = this.widthOf[row];
     let moves = 0;
     for (let s = 0; s < sliceCount; s += slices) {
       const from = row * sliceCount + s;
       if (slots.idAt[from] === -1) continue;
-      const to = this.partlyUsed(this.priorityOf[row] as number, slices, row);
+      const to = this.partlyUsed(this.priorityOf[row], slices, row);
       if (to < 0) break;
       slots.move(from, to);
       const toRow = Math.floor(to / sliceCount);
-      this.usedOf[toRow] = (this.usedOf[toRow] as number) + 1;
-      this.usedOf[row] = (this.usedOf[row] as number) - 1;
+      this.usedOf[toRow] = this.usedOf[toRow] + 1;
+      this.usedOf[row] = this.usedOf[row] - 1;
       moves++;
     }
     return moves;
@@ -209,7 +209,7 @@ export class RowManager implements PlacementEngine {
     let gap = row;
     let edge = row + step;
     while (edge >= 0 && edge < this.rows && usedOf[edge] !== 0) {
-      const priority = priorityOf[edge] as number;
+      const priority = priorityOf[edge];
       if ((priority === topPriority) !== isTop) break;
       let far = edge;
       while (usedOf[far + step] !== 0 && priorityOf[far + step] === priority) far += step;
@@ -227,16 +227,17 @@ export class RowManager implements PlacementEngine {
     for (const { id, priority, slices } of entries) {
       if (this.slots.placeOf(id) >= 0 || seen.has(id)) return 'entry-exists';
       if (!this.isWidth(slices)) return 'key-too-wide';
+      if (priority < this.topPriority) return 'priority-out-of-range';
       seen.add(id);
       const key = `${priority}/${slices}`;
       wanted.set(key, (wanted.get(key) ?? 0) + 1);
     }
     const room = new Map<string, number>();
     for (let row = 0; row < this.rows; row++) {
-      const used = this.usedOf[row] as number;
+      const used = this.usedOf[row];
       if (used === 0) continue;
-      const width = this.widthOf[row] as number;
-      const key = `${this.priorityOf[row] as number}/${width}`;
+      const width = this.widthOf[row];
+      const key = `${this.priorityOf[row]}/${width}`;
       room.set(key, (room.get(key) ?? 0) + this.sliceCount / width - used);
     }
     let rowsNeeded = 0;

@@ -84,10 +84,10 @@ export class ShiftingArray implements PlacementEngine {
     let next = sorted.length - 1;
     let moves = 0;
     for (let to = from + sorted.length; next >= 0; to--) {
-      const entry = sorted[next] as PlacementEntry;
-      if (from >= 0 && (priorityAt[from] as number) > entry.priority) {
+      const entry = sorted[next];
+      if (from >= 0 && priorityAt[from] > entry.priority) {
         slots.move(from, to);
-        priorityAt[to] = priorityAt[from] as number;
+        priorityAt[to] = priorityAt[from];
         from--;
         moves++;
       } else {
@@ -105,7 +105,7 @@ export class ShiftingArray implements PlacementEngine {
     let high = this.slots.count;
     while (low < high) {
       const mid = (low + high) >> 1;
-      if ((this.priorityAt[mid] as number) <= priority) low = mid + 1;
+      if (this.priorityAt[mid] <= priority) low = mid + 1;
       else high = mid;
     }
     return low;
