@@ -18,7 +18,6 @@ import {
 import { attachNetfilter } from '../../src/stack/netfilter/index.ts';
 import type { Netfilter } from '../../src/stack/netfilter/index.ts';
 import type { NeighbourPort, StackPort } from '../../src/stack/netfilter/stack-port.ts';
-import type { StackDrop } from '../../src/stack/outcome.ts';
 import { Sysctl } from '../../src/stack/sysctl.ts';
 
 /** What became of a packet. */
@@ -97,7 +96,7 @@ export class NfStack implements StackPort {
     return this.scheduler.at(atPs, run);
   }
 
-  drop(skb: SkBuff, _reason: StackDrop): void {
+  drop(skb: SkBuff): void {
     skb.poolIndex = -1;
   }
 

@@ -25,7 +25,6 @@ import {
   C_FLOW_REFS,
   C_ID,
   C_STATUS,
-  Connection,
   ConnectionTable,
   D_BYTES,
   D_PACKETS,
@@ -40,6 +39,7 @@ import {
   ROW_REPLY,
   ROW_WORDS,
 } from './table.ts';
+import type { Connection } from './table.ts';
 import {
   TRACK_ACCEPT,
   TRACK_ACCEPT_KILL,

@@ -1,7 +1,6 @@
 // What conntrack reads of a packet: where the transport header is, and the key. IPv6 extension headers are walked.
 // Left out: fragments with an offset other than 0 (the defrag hook at −400 runs before conntrack and leaves none).
 
-import type { SkBuff } from '../../../../driver/skb.ts';
 import { loadInt32, loadUint16 } from '../../ip/address.ts';
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from './tuple.ts';
 import type { Tuple } from './tuple.ts';
@@ -99,9 +98,4 @@ export function readTuple(
   tuple.setAddresses(bytes, networkAt, family);
   tuple.setL4(family, protocol, zone, l4);
   return true;
-}
-
-/** Length of the IP packet at the hook (what accounting counts). */
-export function l3Bytes(skb: SkBuff): number {
-  return skb.lenBytes;
 }

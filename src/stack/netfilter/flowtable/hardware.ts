@@ -106,9 +106,9 @@ export class HardwarePath {
       else this.installed(flow, offload);
       this.end(flow, done);
     };
-    const op = dev.ops.ndo_flow_offload;
-    if (op === undefined) answered(-ENOENT);
-    else op.call(dev.ops, dev, FLOW_OFFLOAD_ADD, offload, this.extack, answered);
+    const { ops } = dev;
+    if (ops.ndo_flow_offload === undefined) answered(-ENOENT);
+    else ops.ndo_flow_offload(dev, FLOW_OFFLOAD_ADD, offload, this.extack, answered);
   }
 
   private installed(flow: Flow, offload: FlowOffload): void {
@@ -136,9 +136,9 @@ export class HardwarePath {
       this.end(flow, done);
     };
     const dev = flow.sides[0].inDev;
-    const op = dev.ops.ndo_flow_offload;
-    if (op === undefined || flow.offload === null) dead();
-    else op.call(dev.ops, dev, FLOW_OFFLOAD_DEL, flow.offload, this.extack, dead);
+    const { ops } = dev;
+    if (ops.ndo_flow_offload === undefined || flow.offload === null) dead();
+    else ops.ndo_flow_offload(dev, FLOW_OFFLOAD_DEL, flow.offload, this.extack, dead);
   }
 
   private runStats(flow: Flow, done: () => void): void {
@@ -154,9 +154,9 @@ export class HardwarePath {
       this.end(flow, done);
     };
     const dev = flow.sides[0].inDev;
-    const op = dev.ops.ndo_flow_offload;
-    if (op === undefined || flow.offload === null) answered();
-    else op.call(dev.ops, dev, FLOW_OFFLOAD_STATS, flow.offload, this.extack, answered, stats);
+    const { ops } = dev;
+    if (ops.ndo_flow_offload === undefined || flow.offload === null) answered();
+    else ops.ndo_flow_offload(dev, FLOW_OFFLOAD_STATS, flow.offload, this.extack, answered, stats);
   }
 
   /** Both directions as a driver wants them; null when a neighbour is not valid. */

@@ -6,7 +6,7 @@ import { Cursor } from './cursor.ts';
 import { NftError, lex } from './lexer.ts';
 import { parseStatements } from './rule-parser.ts';
 import { priorityValue } from './ruleset.ts';
-import type { BaseHook, ChainType } from './ruleset.ts';
+import type { BaseHook } from './ruleset.ts';
 
 export type Verb = 'add' | 'create' | 'insert' | 'replace' | 'delete' | 'list' | 'flush' | 'reset';
 
@@ -254,7 +254,7 @@ function parseBaseHook(cursor: Cursor): BaseHook {
   if (!HOOKS.has(hook.text)) throw new NftError('unknown chain hook', hook.start, hook.end);
   if (hook.text === 'ingress' || hook.text === 'egress') unsupported(hook);
   const priority = parsePriority(cursor, hook.text);
-  return { type: type.text as ChainType, hook: hook.text, priority, policy: 'accept' };
+  return { type: type.text, hook: hook.text, priority, policy: 'accept' };
 }
 
 function parsePriority(cursor: Cursor, hook: string): number {

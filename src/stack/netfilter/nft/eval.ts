@@ -1,11 +1,10 @@
 // Runs a base chain on a packet: one loop over the program's words, no allocation, no closures.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
-import { PS_PER_S } from '../../../../hw/time/units.ts';
 import { IP_CT_ESTABLISHED_REPLY, IP_CT_UNTRACKED } from '../conntrack/conntrack.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
 import { PacketView } from '../conntrack/packet.ts';
-import { C_MARK, C_STATUS, D_TIMEOUT, ROW_DOUBLES, ROW_WORDS } from '../conntrack/table.ts';
+import { C_MARK, C_STATUS, ROW_WORDS } from '../conntrack/table.ts';
 import type { Connection } from '../conntrack/table.ts';
 import { T_META } from '../conntrack/tuple.ts';
 import { NFT_CHAIN_PS, NFT_EXPR_PS } from '../costs.ts';
@@ -227,11 +226,7 @@ export class Evaluator {
       this.register = skb.ctinfo >= IP_CT_ESTABLISHED_REPLY ? 1 : 0;
     else if (key === fields.CT_ZONE) this.register = meta >>> 16;
     else if (key === fields.CT_L3PROTO) this.register = meta & 0xff;
-    else if (key === fields.CT_PROTOCOL) this.register = (meta >> 8) & 0xff;
-    else {
-      const leftPs = table.doubles[conn.id * ROW_DOUBLES + D_TIMEOUT] - this.ct.now;
-      this.register = Math.max(0, Math.floor((leftPs / PS_PER_S) * 1000));
-    }
+    else this.register = (meta >> 8) & 0xff;
     return true;
   }
 

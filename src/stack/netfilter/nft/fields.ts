@@ -29,7 +29,6 @@ export const CT_DIRECTION = 3;
 export const CT_ZONE = 4;
 export const CT_L3PROTO = 5;
 export const CT_PROTOCOL = 6;
-export const CT_EXPIRATION = 7;
 
 export interface Field {
   /** As printed. */
