@@ -216,7 +216,10 @@ describe('bad input: one line that names file and place, exit status 2', () => {
     ['a wrong type', () => ['replay', scenario('seed: x\n')], /bad\.yaml:1: seed: /],
     [
       'a rule that does not parse',
-      () => ['replay', scenario('run: [{ commands: "nft add rule" }]\ntraffic: {learn: true}\n')],
+      () => [
+        'replay',
+        scenario('run: [{ commands: "nft add rule" }]\ntraffic: { captures: [{ file: x }] }\n'),
+      ],
       /bad\.yaml: run\[0\]: 'nft add rule' failed: /,
     ],
     ['no captures', () => ['replay', scenario('name: x\n')], /bad\.yaml: no captures/],
