@@ -2,7 +2,7 @@
 //
 // A lookup is a linear scan over the used positions with early exit: (key ^ value) & mask per word. The modelled cost is
 // a constant number of cycles whatever the scan costs us. Later: an index beside the scan, slices and key widths, range
-// expansion, moves. Oracle in tests: test/reference/linear-tcam.ts.
+// expansion, moves. Oracle in tests: test/reference/position-tcam.ts.
 
 import { TCAM_WORDS } from '../parse/key-layout.ts';
 

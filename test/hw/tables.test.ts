@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ExactMatchTable } from '../../hw/table/exact-match.ts';
 import { Tcam } from '../../hw/table/tcam.ts';
 import { Rss } from '../../hw/table/rss.ts';
-import { LinearTcam, wordsToBigint } from '../reference/linear-tcam.ts';
+import { LinearTcam, wordsToBigint } from '../reference/position-tcam.ts';
 import {
   KEY_WORDS,
   K_DPORT,
