@@ -1,4 +1,33 @@
-// stub essay
+// The software classifier: which of many ternary rules wins for a key. Same answer as a linear scan, at any moment.
+//
+// Lowest priority number wins; among equal priorities the lowest rule id (a rule file's line number: the earlier line).
+//
+// Naive: scan all rules in order; 10,000 rules cost 10 to 20 us. What follows, one step at a time (figures: docs/classifier.md):
+//
+// 1. Hash tables per mask (tuple space search). Rules with the same mask go into one hash table, so a lookup is one probe per
+//    mask. Cost: real sets have hundreds of masks.
+// 2. Fewer masks than rules have. A table may look at fewer bits than its rules do, for whatever is found is verified as a
+//    whole: the leaf at a slot holds complete rules. So rules of many masks share a table, and hash collisions need no care.
+//    Cost: a bucket holds several rules.
+// 3. Buckets that are classifiers again. A bucket of more than LEAF_MAX rules becomes a node with tables of its own, on bits
+//    that tell these rules apart; what no table serves is the node's rest, a bucket too. No rule is ever copied: it lives in
+//    one leaf, so that an insert or remove touches one path.
+// 4. Each node plans its masks from the rules it has (planner.ts) instead of by rules of thumb. Cost: planning (a sample, so
+//    bounded), and plans that age. A node that has doubled is planned again if it is small; for the whole table see 6.
+// 5. Priorities prune. A table knows the best priority below it and tables stand in that order: the first that cannot win ends
+//    the node; leaves are in order as well. Safe direction: a best that is too good (left by a removal) costs a probe; one that
+//    is too bad would lose matches, so inserts always lower it.
+// 6. Rebuilds without a pause. When as many updates have come as there were rules, a second tree is planned from a sample and
+//    then filled with MOVES_PER_UPDATE rules on every update, which also goes to the second tree if it is its turn. Lookups use
+//    the first until the second is complete. Cost: twice the memory meanwhile, and updates that do nine inserts.
+// 7. Port ranges stay ranges. Leaves compare low and high; tables hash on the prefix that low and high have in common, if any.
+//
+// One Int32Array holds the tree (arena.ts): a lookup reads it and allocates nothing.
+//
+// Subclasses: FiveTupleClassifier (five-tuple.ts; unrolled, with ranges, 36 bytes a rule in leaves) for software classifiers and
+// rule files, TernaryClassifier (ternary.ts; any number of 32-bit words by value and mask) as a TCAM's index.
+// Oracle in tests: test/reference/linear-classifier.ts.
+
 import { assert } from '../../base/assert.ts';
 import { hashMultipliers, PRIORITY, RULE_ID } from './layout.ts';
 import type { RecordLayout } from './layout.ts';

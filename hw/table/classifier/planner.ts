@@ -22,7 +22,7 @@ const GROUP_SLOTS = 1024;
 
 // The cost model, in ns, fitted by trying (docs/classifier.md).
 const PROBE_NS = 5;
-const RULE_NS = 2.5;
+const RULE_NS = 1.8;
 const NODE_NS = 14;
 const DOUBLING_NS = 7;
 /** Rules from which an index beats a list. */

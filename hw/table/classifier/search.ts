@@ -31,7 +31,7 @@ import {
   TABLE_MASK,
   TABLE_SHIFT,
   TABLE_SLOTS,
-} from './tree.ts';
+} from './blocks.ts';
 
 const WORST = 0x7fffffff;
 const FIVE_TUPLE_TABLE_WORDS = TABLE_MASK + 4;

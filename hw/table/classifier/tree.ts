@@ -1,69 +1,42 @@
 // The tree of hash nodes that a classifier searches: building, inserting, removing. The essay on why it is what it is heads
-// classifier.ts; the lookups over it are in search.ts.
-//
-// A reference is one word: 0 nothing, positive the word of a leaf in the arena, negative that of a node (negated).
-//   leaf: SIZE, CAPACITY, LIMIT, then SIZE records of `leafWords` words, best first.
-//   node: TABLE_COUNT, REST (reference: the rules that no table serves), COUNT, PLANNED, BEST, then TABLE_COUNT tables.
-//   table: T_BEST, T_SHIFT, T_SLOTS, T_COUNT, T_BITS, then the mask, `keyWords` words. T_SLOTS names 2^(32 - shift) references.
-// Tables stand in order of their best priority. Best values may be too good after removals: that costs a probe, no match.
+// classifier.ts; the blocks that it is made of are in blocks.ts, the lookups over it in search.ts.
 
-import { Arena } from './arena.ts';
+import {
+  Blocks,
+  LEAF_CAPACITY,
+  LEAF_LIMIT,
+  LEAF_RECORDS,
+  LEAF_SIZE,
+  NODE_BEST,
+  NODE_COUNT,
+  NODE_PLANNED,
+  NODE_REST,
+  NODE_TABLES,
+  TABLE_BEST,
+  TABLE_COUNT,
+  TABLE_SHIFT,
+  TABLE_SLOTS,
+} from './blocks.ts';
+import type { RuleStore } from './blocks.ts';
 import { PRIORITY, RULE_ID } from './layout.ts';
 import type { RecordLayout } from './layout.ts';
 import { Planner } from './planner.ts';
 
-export const LEAF_SIZE = 0;
-const LEAF_CAPACITY = 1;
-/** Rules from which the leaf is planned again. */
-const LEAF_LIMIT = 2;
-export const LEAF_RECORDS = 3;
-
-export const NODE_TABLE_COUNT = 0;
-export const NODE_REST = 1;
-const NODE_COUNT = 2;
-/** Rules below the node when it was planned. */
-const NODE_PLANNED = 3;
-/** Best priority below the node, or better. */
-export const NODE_BEST = 4;
-export const NODE_TABLES = 5;
-
-export const TABLE_BEST = 0;
-export const TABLE_SHIFT = 1;
-export const TABLE_SLOTS = 2;
-const TABLE_COUNT = 3;
-/** Bits set in the mask: of two tables that serve a rule the one with more bits takes it. */
-const TABLE_BITS = 4;
-export const TABLE_MASK = 5;
-
-/** Rules that a leaf takes before a node is considered in its place; 4 and 16 were slower (docs/classifier.md). */
-const LEAF_MAX = 8;
+/** Rules that a leaf takes before a node is considered in its place; 6 was 25 % slower, 20 alike (docs/classifier.md). */
+const LEAF_MAX = 16;
 /** Nodes up to this size are planned again at once when they have doubled: 1 ms at most. */
 const REPLAN_MAX = 512;
 
-export interface RuleStore {
-  /** Records of `storeWords` words, by rule id. */
-  words: Int32Array;
-}
-
-export class Tree {
-  readonly arena: Arena;
+export class Tree extends Blocks {
   /** Reference of the root. */
   root = 0;
-  /** Nodes in use: bounds what a lookup can have pending. */
-  nodeCount = 0;
-  private readonly layout: RecordLayout;
-  private readonly store: RuleStore;
   private readonly planner: Planner;
-  private readonly multipliers: Int32Array;
-  private readonly tableWords: number;
+  /** Rules removed so far. */
+  private removed = 0;
 
   constructor(layout: RecordLayout, multipliers: Int32Array, store: RuleStore, words: number) {
-    this.layout = layout;
-    this.multipliers = multipliers;
-    this.store = store;
-    this.arena = new Arena(words);
+    super(layout, multipliers, store, words);
     this.planner = new Planner(layout, multipliers);
-    this.tableWords = TABLE_MASK + layout.keyWords;
   }
 
   /** Puts a rule of the store into the tree. */
@@ -77,8 +50,6 @@ export class Tree {
     this.root = this.removeAt(this.root, id);
     return this.removed !== before;
   }
-  private removed = 0;
-
   /** Makes the tree hold exactly these rules, planned as a whole. */
   load(ids: Int32Array, count: number): void {
     this.drop(this.root);
@@ -94,7 +65,7 @@ export class Tree {
     this.root = 0;
     const tables = this.planner.plan(this.store.words, sample, sampleCount, ruleCount);
     if (tables === 0) return;
-    const node = this.makeNode(tables, ruleCount);
+    const node = this.makeNode(tables, this.planner.masks, ruleCount);
     this.root = -node;
     const shares = new Int32Array(tables);
     for (let i = 0; i < sampleCount; i++) {
@@ -119,43 +90,7 @@ export class Tree {
     if (count <= LEAF_MAX) return this.makeLeaf(ids, count, LEAF_MAX);
     const tables = this.planner.plan(this.store.words, ids, count, count);
     if (tables === 0) return this.makeLeaf(ids, count, 2 * count);
-    return this.fillNode(this.makeNode(tables, count), tables, ids, count);
-  }
-
-  /** A node with the planner's masks and no slots yet. */
-  private makeNode(tables: number, planned: number): number {
-    const { keyWords } = this.layout;
-    const node = this.arena.allocate(NODE_TABLES + tables * this.tableWords);
-    const words = this.arena.words;
-    words[node + NODE_TABLE_COUNT] = tables;
-    words[node + NODE_REST] = 0;
-    words[node + NODE_COUNT] = 0;
-    words[node + NODE_PLANNED] = planned;
-    words[node + NODE_BEST] = 0x7fffffff;
-    for (let i = 0; i < tables; i++) {
-      const table = node + NODE_TABLES + i * this.tableWords;
-      words.fill(0, table, table + this.tableWords);
-      words[table + TABLE_BEST] = 0x7fffffff;
-      let bits = 0;
-      for (let word = 0; word < keyWords; word++) {
-        const mask = this.planner.masks[i * keyWords + word] as number;
-        words[table + TABLE_MASK + word] = mask;
-        bits += bitCount(mask);
-      }
-      words[table + TABLE_BITS] = bits;
-    }
-    this.nodeCount++;
-    return node;
-  }
-
-  /** Gives a table empty slots for `ruleCount` rules: two to four per rule. */
-  private makeSlots(table: number, ruleCount: number): void {
-    const log2 = Math.max(2, 33 - Math.clz32(Math.max(1, ruleCount)));
-    const slots = this.arena.allocate(2 ** log2);
-    const words = this.arena.words;
-    words.fill(0, slots, slots + 2 ** log2);
-    words[table + TABLE_SLOTS] = slots;
-    words[table + TABLE_SHIFT] = 32 - log2;
+    return this.fillNode(this.makeNode(tables, this.planner.masks, count), tables, ids, count);
   }
 
   /** Distributes rules over a new node's tables and builds what is below. */
@@ -220,64 +155,12 @@ export class Tree {
     }
   }
 
-  private sortTables(node: number, tables: number): void {
-    for (let i = 1; i < tables; i++) this.bubble(node, node + NODE_TABLES + i * this.tableWords);
-  }
-
-  /** Moves a table forward until none before it has a worse best priority. */
-  private bubble(node: number, table: number): void {
-    const words = this.arena.words;
-    const size = this.tableWords;
-    const first = node + NODE_TABLES;
-    const best = words[table + TABLE_BEST] as number;
-    for (let at = table; at > first && (words[at - size + TABLE_BEST] as number) > best; at -= size)
-      for (let word = 0; word < size; word++) {
-        const moved = words[at + word] as number;
-        words[at + word] = words[at - size + word] as number;
-        words[at - size + word] = moved;
-      }
-  }
-
   // --- leaves
 
   private makeLeaf(ids: Int32Array, count: number, limit: number): number {
     const leaf = this.newLeaf(Math.max(count, 1), limit);
     for (let i = 0; i < count; i++) this.intoLeaf(leaf, ids[i] as number);
     return leaf;
-  }
-
-  private newLeaf(capacity: number, limit: number): number {
-    const leaf = this.arena.allocate(LEAF_RECORDS + capacity * this.layout.leafWords);
-    this.arena.words[leaf + LEAF_SIZE] = 0;
-    this.arena.words[leaf + LEAF_CAPACITY] = capacity;
-    this.arena.words[leaf + LEAF_LIMIT] = limit;
-    return leaf;
-  }
-
-  private releaseLeaf(leaf: number): void {
-    const capacity = this.arena.words[leaf + LEAF_CAPACITY] as number;
-    this.arena.release(leaf, LEAF_RECORDS + capacity * this.layout.leafWords);
-  }
-
-  /** Copies a rule's record into a leaf that has room, at its place in the order. */
-  private intoLeaf(leaf: number, id: number): void {
-    const words = this.arena.words;
-    const store = this.store.words;
-    const { leafWords, storeWords } = this.layout;
-    const rule = id * storeWords;
-    const priority = store[rule + PRIORITY] as number;
-    const first = leaf + LEAF_RECORDS;
-    let at = first + (words[leaf + LEAF_SIZE] as number) * leafWords;
-    const end = at;
-    while (at > first) {
-      const other = words[at - leafWords + PRIORITY] as number;
-      if (other < priority) break;
-      if (other === priority && (words[at - leafWords + RULE_ID] as number) < id) break;
-      at -= leafWords;
-    }
-    if (at < end) words.copyWithin(at + leafWords, at, end);
-    for (let word = 0; word < leafWords; word++) words[at + word] = store[rule + word] as number;
-    words[leaf + LEAF_SIZE] = (words[leaf + LEAF_SIZE] as number) + 1;
   }
 
   // --- one rule in
@@ -443,116 +326,4 @@ export class Tree {
     words[leaf + LEAF_SIZE] = size - 1;
     return leaf;
   }
-
-  // --- walking
-
-  /** Rules below a reference. */
-  private countOf(reference: number): number {
-    if (reference < 0) return this.arena.words[NODE_COUNT - reference] as number;
-    return reference === 0 ? 0 : (this.arena.words[reference + LEAF_SIZE] as number);
-  }
-
-  /** Writes the ids of the rules below a reference to `into` from `at` on; returns the place after the last. */
-  private collect(reference: number, into: Int32Array, at: number): number {
-    const words = this.arena.words;
-    if (reference >= 0) {
-      const { leafWords } = this.layout;
-      const size = reference === 0 ? 0 : (words[reference + LEAF_SIZE] as number);
-      for (let i = 0; i < size; i++)
-        into[at + i] = words[reference + LEAF_RECORDS + i * leafWords + RULE_ID] as number;
-      return at + size;
-    }
-    const node = -reference;
-    let place = this.collect(words[node + NODE_REST] as number, into, at);
-    for (let i = 0; i < (words[node + NODE_TABLE_COUNT] as number); i++) {
-      const table = node + NODE_TABLES + i * this.tableWords;
-      const slots = words[table + TABLE_SLOTS] as number;
-      const end = slots + 2 ** (32 - (words[table + TABLE_SHIFT] as number));
-      for (let slot = slots; slot < end; slot++)
-        if (words[slot] !== 0) place = this.collect(words[slot] as number, into, place);
-    }
-    return place;
-  }
-
-  /** Gives back everything below a reference. */
-  private drop(reference: number): void {
-    if (reference > 0) this.releaseLeaf(reference);
-    if (reference >= 0) return;
-    const words = this.arena.words;
-    const node = -reference;
-    const tables = words[node + NODE_TABLE_COUNT] as number;
-    this.drop(words[node + NODE_REST] as number);
-    for (let i = 0; i < tables; i++) {
-      const table = node + NODE_TABLES + i * this.tableWords;
-      const slots = words[table + TABLE_SLOTS] as number;
-      const slotCount = 2 ** (32 - (words[table + TABLE_SHIFT] as number));
-      for (let slot = slots; slot < slots + slotCount; slot++) this.drop(words[slot] as number);
-      this.arena.release(slots, slotCount);
-    }
-    this.arena.release(node, NODE_TABLES + tables * this.tableWords);
-    this.nodeCount--;
-  }
-
-  // --- tables
-
-  /** Whether a table's mask has only bits that the rule cares about. */
-  private serves(table: number, id: number): boolean {
-    const { keyWords, storeWords, maskAt } = this.layout;
-    const rule = id * storeWords;
-    let extra = 0;
-    for (let word = 0; word < keyWords; word++)
-      extra |=
-        (this.arena.words[table + TABLE_MASK + word] as number) &
-        ~(this.store.words[rule + (maskAt[word] as number)] as number);
-    return extra === 0;
-  }
-
-  /** One past the last word of a node's tables. */
-  private tablesEnd(node: number): number {
-    return (
-      node + NODE_TABLES + (this.arena.words[node + NODE_TABLE_COUNT] as number) * this.tableWords
-    );
-  }
-
-  /** The table of a node that takes a rule: of those that serve it the one with most bits; 0 for none. */
-  private tableFor(node: number, id: number): number {
-    const words = this.arena.words;
-    let chosen = 0;
-    let chosenBits = -1;
-    for (let i = 0; i < (words[node + NODE_TABLE_COUNT] as number); i++) {
-      const table = node + NODE_TABLES + i * this.tableWords;
-      const bits = words[table + TABLE_BITS] as number;
-      if (bits > chosenBits && this.serves(table, id)) {
-        chosen = table;
-        chosenBits = bits;
-      }
-    }
-    return chosen;
-  }
-
-  private hashOf(table: number, id: number): number {
-    const { keyWords, storeWords, valueAt } = this.layout;
-    const words = this.arena.words;
-    const store = this.store.words;
-    const rule = id * storeWords;
-    let hash = 0;
-    for (let word = 0; word < keyWords; word++) {
-      const mask = words[table + TABLE_MASK + word] as number;
-      const value = (store[rule + (valueAt[word] as number)] as number) & mask;
-      hash = (hash + Math.imul(value ^ (value >>> 16), this.multipliers[word] as number)) | 0;
-    }
-    return hash;
-  }
-
-  private slotOf(table: number, id: number): number {
-    const words = this.arena.words;
-    const shift = words[table + TABLE_SHIFT] as number;
-    return (words[table + TABLE_SLOTS] as number) + (this.hashOf(table, id) >>> shift);
-  }
-}
-
-function bitCount(word: number): number {
-  let bits = 0;
-  for (let left = word; left !== 0; left &= left - 1) bits++;
-  return bits;
 }
