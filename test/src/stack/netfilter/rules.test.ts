@@ -23,6 +23,12 @@ interface Match {
 
 const PORTS = [22, 80, 443, 8080];
 
+function compare(op: string, a: number, b: number): boolean {
+  if (op === '<' || op === '<=') return a < b || (op === '<=' && a === b);
+  if (op === '>' || op === '>=') return a > b || (op === '>=' && a === b);
+  return (a === b) === (op === '==');
+}
+
 const match: fc.Arbitrary<Match> = fc.oneof(
   fc.record({ port: fc.constantFrom(...PORTS), tcp: fc.boolean() }).map(({ port, tcp }) => ({
     text: `${tcp ? 'tcp' : 'udp'} dport ${port}`,
@@ -45,10 +51,7 @@ const match: fc.Arbitrary<Match> = fc.oneof(
   fc.constantFrom('<', '<=', '>', '>=', '!=', '==').chain((op) =>
     fc.constantFrom(1, 63, 64).map((ttl) => ({
       text: `ip ttl ${op === '==' ? '' : `${op} `}${ttl}`,
-      holds: (p: Facts) =>
-        !p.six &&
-        ({ '<': p.ttl < ttl, '<=': p.ttl <= ttl, '>': p.ttl > ttl, '>=': p.ttl >= ttl }[op] ??
-          (p.ttl === ttl) === (op === '==')),
+      holds: (p: Facts) => !p.six && compare(op, p.ttl, ttl),
     })),
   ),
   fc.constantFrom('tcp', 'udp').map((name) => ({

@@ -1,0 +1,276 @@
+// Chain-ancestor order with the free space in the middle: CAO_OPT of Shah and Gupta (see prefix-length.ts), carried over
+// from prefixes to any ternary entries.
+//
+// Naive idea: keep everything in order of priority. Optimisation 1: only entries that some packet matches together
+// constrain each other (constraint-graph.ts); the rest may lie anywhere. To make room for an entry, one entry of its
+// chain takes the place of the next one, and so on to the free space: as many moves as the chain has members there.
+// Optimisation 2: the free space is in the middle of the chains. An entry goes above it when its longest chain upwards
+// is not longer than its longest chain downwards, else below it, so at most half a chain lies on either side.
+//
+// Making room: the window of a new entry is the places between the lowest entry that must be above it and the highest
+// that must be below. A free place in the window: no move. Else entries step down (or up) to the nearest free place in
+// jumps, each as far as the next entry it may not pass: the fewest moves in that direction; the cheaper direction wins.
+// For ternary entries the window may be empty (an entry that must be above lies below one that must be below): then
+// those two sides are pulled past each other first (`untangle`). Prefixes never need that: their overlaps are nested.
+//
+// Bound: D/2 moves for an insertion among prefixes, D the longest chain, as long as the halves stay halves: new
+// prefixes that cover very many others shift the middle of all their chains at once, and we rebalance an entry only when
+// it moves anyway, so such a series may cost up to D. (No scheme can promise D/2 there: one new entry can make any number
+// of others change sides.) Holes left by removals are kept as free places: a removal costs no move (the paper fills them).
+// Cost to us: O(N) comparisons an insertion, and the chain searches.
+
+import {
+  Slots,
+  checkBatch,
+  insertInOrder,
+  placed,
+  refused,
+  type PlacementEngine,
+  type PlacementEntry,
+  type PlacementResult,
+} from './engine.ts';
+import { ConstraintGraph } from './constraint-graph.ts';
+
+export class ChainAncestorOrder implements PlacementEngine {
+  readonly name = 'chain-ancestor';
+  readonly depth: number;
+  readonly orderedDepth: number;
+  private readonly slots: Slots;
+  private readonly graph = new ConstraintGraph();
+  private moves = 0;
+
+  constructor(depth: number) {
+    this.slots = new Slots(depth);
+    this.depth = depth;
+    this.orderedDepth = depth;
+  }
+
+  get count(): number {
+    return this.slots.count;
+  }
+
+  get steps() {
+    return this.slots.steps;
+  }
+
+  placeOf(id: number): number {
+    return this.slots.placeOf(id);
+  }
+
+  /** Entries on the longest chain through `id`. */
+  chainLength(id: number): number {
+    const node = this.graph.node(id);
+    return node.chainAbove + node.chainBelow - 1;
+  }
+
+  insert(entry: PlacementEntry): PlacementResult {
+    this.slots.steps.clear();
+    return this.insertOne(entry);
+  }
+
+  /** From both ends of the order towards its middle, where the free space is. */
+  insertBatch(entries: readonly PlacementEntry[]): PlacementResult {
+    this.slots.steps.clear();
+    const status = checkBatch(entries, this);
+    if (status !== 'ok') return refused(status);
+    const sorted = [...entries].sort((a, b) => a.priority - b.priority);
+    const order: PlacementEntry[] = [];
+    for (let low = 0, high = sorted.length - 1; low <= high; low++, high--) {
+      order.push(sorted[low] as PlacementEntry);
+      if (high > low) order.push(sorted[high] as PlacementEntry);
+    }
+    return insertInOrder(order, (entry) => this.insertOne(entry));
+  }
+
+  remove(id: number): PlacementResult {
+    this.slots.steps.clear();
+    const place = this.slots.placeOf(id);
+    if (place < 0) return refused('unknown-entry');
+    this.slots.invalidate(place);
+    this.graph.remove(id);
+    return placed(place, 0);
+  }
+
+  private insertOne(entry: PlacementEntry): PlacementResult {
+    const { slots, graph } = this;
+    if (slots.placeOf(entry.id) >= 0) return refused('entry-exists');
+    if (slots.count === this.depth) return refused('no-free-entry');
+    graph.add(entry);
+    this.moves = 0;
+    this.untangle(entry.id);
+    const place = this.openPlace(entry.id);
+    slots.write(entry.id, place);
+    return placed(place, this.moves);
+  }
+
+  /** Last place of the entries that must be above, −1 for none. Entries not in place yet do not count. */
+  private floorOf(id: number): number {
+    let floor = -1;
+    for (const other of this.graph.node(id).above) {
+      const place = this.slots.placeOf(other);
+      if (place > floor) floor = place;
+    }
+    return floor;
+  }
+
+  /** First place of the entries that must be below, `depth` for none. */
+  private ceilingOf(id: number): number {
+    let ceiling = this.depth;
+    for (const other of this.graph.node(id).below) {
+      const place = this.slots.placeOf(other);
+      if (place >= 0 && place < ceiling) ceiling = place;
+    }
+    return ceiling;
+  }
+
+  private firstFree(from: number): number {
+    const place = this.slots.idAt.indexOf(-1, Math.max(0, from));
+    return place < 0 ? this.depth : place;
+  }
+
+  private lastFree(before: number): number {
+    return before <= 0 ? -1 : this.slots.idAt.lastIndexOf(-1, before - 1);
+  }
+
+  /** A free place in the window of `id`, made by the fewest moves. */
+  private openPlace(id: number): number {
+    const floor = this.floorOf(id);
+    const ceiling = this.ceilingOf(id);
+    const free = this.freePlaceIn(id, floor, ceiling);
+    if (free >= 0) return free;
+    const down = this.chainDown(floor, ceiling);
+    const up = this.chainUp(floor, ceiling);
+    if (up.length === 0 || (down.length > 0 && down.length <= up.length)) return this.play(down);
+    return this.play(up);
+  }
+
+  /** Where to put an entry that finds free places in its window: at the edge of the free space on its side. */
+  private freePlaceIn(id: number, floor: number, ceiling: number): number {
+    const first = this.firstFree(floor + 1);
+    if (first >= ceiling) return -1;
+    const node = this.graph.node(id);
+    const isUpper = node.chainAbove <= node.chainBelow;
+    return isUpper ? first : this.lastFree(ceiling);
+  }
+
+  /**
+   * Places of the entries that step down, the first in or at the end of the window, then the free place; empty when
+   * there is none. Breadth first: `reach` is the farthest place that so many jumps get to. The last one goes to the
+   * edge of the free space on its side (this is how entries change sides), but never back past those that follow it.
+   */
+  private chainDown(floor: number, ceiling: number): number[] {
+    const free = this.firstFree(floor + 1);
+    if (free === this.depth) return [];
+    const path: number[] = [];
+    let from = floor + 1;
+    let reach = Math.min(ceiling, this.depth - 1);
+    while (free > reach) {
+      let best = -1;
+      let bestReach = reach;
+      for (let p = from; p <= reach; p++) {
+        const next = this.ceilingOf(this.slots.idAt[p] as number);
+        if (next > bestReach) {
+          best = p;
+          bestReach = next;
+        }
+      }
+      path.push(best);
+      from = reach + 1;
+      reach = Math.min(bestReach, this.depth - 1);
+    }
+    const last = path[path.length - 1] as number;
+    const id = this.slots.idAt[last] as number;
+    path.push(this.freePlaceIn(id, last, this.ceilingOf(id)));
+    return path;
+  }
+
+  private chainUp(floor: number, ceiling: number): number[] {
+    const free = this.lastFree(ceiling);
+    if (free < 0) return [];
+    const path: number[] = [];
+    let from = ceiling - 1;
+    let reach = Math.max(floor, 0);
+    while (free < reach) {
+      let best = -1;
+      let bestReach = reach;
+      for (let p = from; p >= reach; p--) {
+        const next = this.floorOf(this.slots.idAt[p] as number);
+        if (next < bestReach) {
+          best = p;
+          bestReach = next;
+        }
+      }
+      path.push(best);
+      from = reach - 1;
+      reach = Math.max(bestReach, 0);
+    }
+    const last = path[path.length - 1] as number;
+    const id = this.slots.idAt[last] as number;
+    path.push(this.freePlaceIn(id, this.floorOf(id), last));
+    return path;
+  }
+
+  /** Moves the last of the path first; returns the place that the first one left (the free place of a path of one). */
+  private play(path: readonly number[]): number {
+    for (let i = path.length - 2; i >= 0; i--) {
+      this.slots.move(path[i] as number, path[i + 1] as number);
+      this.moves++;
+    }
+    return path[0] as number;
+  }
+
+  /**
+   * Makes the window of `id` non-empty. Each round moves members of one side only, entries that must lie below it
+   * downwards or those above it upwards, so the pairs in wrong order get fewer every time.
+   */
+  private untangle(id: number): void {
+    const { slots } = this;
+    for (;;) {
+      const floor = this.floorOf(id);
+      const ceiling = this.ceilingOf(id);
+      if (floor < ceiling) return;
+      if (this.firstFree(floor + 1) < this.depth) {
+        let low = ceiling;
+        for (;;) {
+          const next = this.ceilingOf(slots.idAt[low] as number);
+          if (next > floor) break;
+          low = next;
+        }
+        this.play(this.strictDown(low, floor));
+      } else if (this.lastFree(ceiling) >= 0) {
+        let high = floor;
+        for (;;) {
+          const next = this.floorOf(slots.idAt[high] as number);
+          if (next < ceiling) break;
+          high = next;
+        }
+        this.play(this.strictUp(high, ceiling));
+      } else this.play(this.strictUp(floor, floor));
+    }
+  }
+
+  /** The entry at `from` goes below `floor`, pushing down only entries that must lie below it. */
+  private strictDown(from: number, floor: number): number[] {
+    const path = [from];
+    for (let p = from, low = floor; ;) {
+      const free = this.firstFree(Math.max(p, low) + 1);
+      const next = this.ceilingOf(this.slots.idAt[p] as number);
+      path.push(free < next ? free : next);
+      if (free < next) return path;
+      p = next;
+      low = next;
+    }
+  }
+
+  private strictUp(from: number, ceiling: number): number[] {
+    const path = [from];
+    for (let p = from, high = ceiling; ;) {
+      const free = this.lastFree(Math.min(p, high));
+      const next = this.floorOf(this.slots.idAt[p] as number);
+      path.push(free > next ? free : next);
+      if (free > next) return path;
+      p = next;
+      high = next;
+    }
+  }
+}

@@ -1,0 +1,93 @@
+// Plays an engine's steps against the table in simulated time: what the firmware does after it has decided.
+//
+// Each step takes time and ends in one or two table writes: a move copies to the new place at its end and invalidates
+// the old place right after it (two writes, two events, so a packet in between finds the entry twice, never missing).
+// Steps are copied at `play`, so the engine may plan the next change meanwhile; changes play one after another.
+// The table stays readable all the time. (Some devices stop lookups while they move entries, hw 3.1 FastUp; a caller
+// that models one of those reserves its pipeline for the time that `play` returns.)
+
+import type { EventHandler, Scheduler } from '../../time/scheduler.ts';
+import type { StepLog } from './engine.ts';
+
+/** What the player writes to. Ids are the caller's; it knows the keys. */
+export interface StepTarget {
+  writeEntry(id: number, place: number): void;
+  invalidatePlace(place: number): void;
+}
+
+export interface StepCosts {
+  /** One entry written or invalidated, ps. */
+  writePs: number;
+  /** One entry moved (read, written, old place invalidated), ps. */
+  movePs: number;
+}
+
+/** Applies one step at once, without time: new place first, then the old one. */
+export function applyStep(target: StepTarget, id: number, from: number, to: number): void {
+  if (to >= 0) target.writeEntry(id, to);
+  if (from >= 0) target.invalidatePlace(from);
+}
+
+/** Applies all steps at once. */
+export function applySteps(target: StepTarget, steps: StepLog): void {
+  for (let i = 0; i < steps.count; i++)
+    applyStep(target, steps.id[i] as number, steps.from[i] as number, steps.to[i] as number);
+}
+
+/** Time that the steps take, ps. */
+export function stepsPs(steps: StepLog, costs: StepCosts): number {
+  let totalPs = 0;
+  for (let i = 0; i < steps.count; i++)
+    totalPs +=
+      (steps.from[i] as number) >= 0 && (steps.to[i] as number) >= 0 ? costs.movePs : costs.writePs;
+  return totalPs;
+}
+
+export class StepPlayer implements EventHandler {
+  /** Time at which the last step that was given will be done, ps. */
+  donePs = 0;
+
+  private readonly scheduler: Scheduler;
+  private readonly target: StepTarget;
+  private readonly costs: StepCosts;
+  /** Table writes to come, in order: (id, place), id −1 for an invalidation. */
+  private readonly writes: { id: number; place: number }[] = [];
+  private next = 0;
+
+  constructor(scheduler: Scheduler, target: StepTarget, costs: StepCosts) {
+    this.scheduler = scheduler;
+    this.target = target;
+    this.costs = costs;
+  }
+
+  /** Queues the steps behind those still playing; returns when the last one is done, ps. */
+  play(steps: StepLog): number {
+    let atPs = Math.max(this.scheduler.nowPs, this.donePs);
+    for (let i = 0; i < steps.count; i++) {
+      const id = steps.id[i] as number;
+      const from = steps.from[i] as number;
+      const to = steps.to[i] as number;
+      atPs += from >= 0 && to >= 0 ? this.costs.movePs : this.costs.writePs;
+      if (to >= 0) this.push(id, to, atPs);
+      if (from >= 0) this.push(-1, from, atPs);
+    }
+    this.donePs = atPs;
+    return atPs;
+  }
+
+  /** The next write happens now. */
+  onEvent(): void {
+    const { id, place } = this.writes[this.next++] as { id: number; place: number };
+    if (id >= 0) this.target.writeEntry(id, place);
+    else this.target.invalidatePlace(place);
+    if (this.next === this.writes.length) {
+      this.writes.length = 0;
+      this.next = 0;
+    }
+  }
+
+  private push(id: number, place: number, atPs: number): void {
+    this.writes.push({ id, place });
+    this.scheduler.schedule(atPs, this);
+  }
+}
