@@ -63,6 +63,8 @@ export class Kernel implements CoreHost {
   rxHandler: RxHandler | null = null;
   /** Told of each packet that the driver layer drops, before it is freed. Set by the stack or the testbed. */
   onDrop: ((skb: SkBuff, reason: KernelDrop) => void) | null = null;
+  /** Told of received frames that a driver throws away with its ring (a reset, a device going down), by packet id. */
+  onFrameLost: ((packetId: number) => void) | null = null;
   /** Called when a packet with conntrack reference is freed (nf_conntrack_put). */
   onSkbFree: ((skb: SkBuff) => void) | null = null;
   /** dmesg: newest last, at most 1000 lines. */
@@ -259,6 +261,11 @@ export class Kernel implements CoreHost {
   free_skb(skb: SkBuff): void {
     if (skb.nfct !== null && this.onSkbFree !== null) this.onSkbFree(skb);
     this.skbs.release(skb);
+  }
+
+  /** A driver frees a receive buffer without passing its frame up; −1 (no frame) is ignored. */
+  frameLost(packetId: number): void {
+    if (packetId >= 0 && this.onFrameLost !== null) this.onFrameLost(packetId);
   }
 
   /** Drops a packet in the driver layer: tells `onDrop`, then frees it. */

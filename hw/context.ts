@@ -35,7 +35,7 @@ export class DeviceContext {
     this.scheduler = scheduler;
     this.memory = memory;
     this.observer = observer;
-    this.pcie = new PcieLink(config.pcie);
+    this.pcie = new PcieLink(config.pcie, scheduler);
     this.packets = new PacketMemory(config.maxFrameBytes);
     for (let i = 0; i < config.ports; i++) {
       this.ports.push(

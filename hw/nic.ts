@@ -7,6 +7,7 @@
 // Every frame ends in exactly one of: forwarded, dropped (one DropReason), delivered to a ring; until then it is staged
 // or waits for descriptors. `checkInvariants` adds that up.
 
+import type { PacketMemory } from './mac/packet-memory.ts';
 import { AdminTables } from './admin/tables.ts';
 import { Verdict } from './admin/format.ts';
 import { assert } from './base/assert.ts';
@@ -85,6 +86,25 @@ export class Nic {
     lenBytes: number,
     packetId: number,
   ): void {
+    const { packets } = this.ctx;
+    const frameAt = packets.allocate();
+    packets.copyIn(frameAt, bytes, at, Math.min(lenBytes, packets.roomBytes));
+    this.frameInPlace(portIndex, startPs, frameAt, lenBytes, packetId);
+  }
+
+  /** The memory in which frames lie inside the device: for callers that put them there themselves (saves a copy). */
+  get packets(): PacketMemory {
+    return this.ctx.packets;
+  }
+
+  /** As `frameIn`, for a frame that the caller has put into `packets.bytes` at `frameAt` (`packets.stage`). */
+  frameInPlace(
+    portIndex: number,
+    startPs: number,
+    frameAt: number,
+    lenBytes: number,
+    packetId: number,
+  ): void {
     const ctx = this.ctx;
     const port = ctx.ports[portIndex];
     const fn = this.functions[portIndex];
@@ -94,19 +114,18 @@ export class Nic {
     port.receive(startPs, lenBytes);
     stats.add(C.RX_FRAMES, 1);
     stats.add(C.RX_OCTETS, lenBytes + FCS_BYTES);
-    const refused = this.admit(fn, port, bytes, at, lenBytes);
+    const refused = this.admit(fn, port, ctx.packets.bytes, frameAt, lenBytes);
     if (refused !== DropReason.NONE)
       return ctx.dropRx(packetId, portIndex, refused, port.arrivalPs);
-    ctx.trace?.step(
-      packetId,
-      port.arrivalPs,
-      TraceStep.FRAME_RECEIVED,
-      portIndex,
-      lenBytes,
-      port.rxLevelBytes,
-    );
-    const frameAt = ctx.packets.allocate();
-    ctx.packets.copyIn(frameAt, bytes, at, lenBytes);
+    if (ctx.trace !== null)
+      ctx.trace.step(
+        packetId,
+        port.arrivalPs,
+        TraceStep.FRAME_RECEIVED,
+        portIndex,
+        lenBytes,
+        port.rxLevelBytes,
+      );
     const pipeline = this.pipeline;
     pipeline.parse(ctx.packets.bytes, frameAt, lenBytes, portIndex);
     if (!fn.filter.accepts(pipeline.key))

@@ -142,13 +142,20 @@ export class RxRing {
   close(): void {
     this.closed = true;
     for (let slot = 0; slot < this.slots; slot++) {
-      if (this.bufferAt[slot] >= 0) this.kernel.buffers.free(this.bufferAt[slot]);
+      if (this.bufferAt[slot] >= 0) this.discard(this.bufferAt[slot]);
       this.bufferAt[slot] = -1;
     }
-    for (let i = 0; i < this.segmentCount; i++) this.kernel.buffers.free(this.segmentAt[i]);
+    for (let i = 0; i < this.segmentCount; i++) this.discard(this.segmentAt[i]);
     this.segmentCount = 0;
     this.filled = 0;
     this.kernel.dma_free_coherent(this.memory);
+  }
+
+  /** Frees a buffer of the ring; a frame that the device put there and nobody harvested is lost, and told. */
+  private discard(headAt: number): void {
+    const { kernel } = this;
+    kernel.frameLost(kernel.memory.ownerAt(kernel.iovaOf(headAt + SKB_HEADROOM_BYTES)));
+    kernel.buffers.free(headAt);
   }
 
   private deliver(skb: SkBuff, status: number, hash: number, vlanTci: number): void {

@@ -4,21 +4,24 @@
 //
 // Copying: up to 512 bytes by 32-bit words through two DataViews (no garbage), beyond that by TypedArray.set.
 
-const SLOTS = 8;
+const SLOTS = 2;
 const HEADROOM_BYTES = 64;
 const WORD_COPY_MAX_BYTES = 512;
 
 export class PacketMemory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** Longest frame that a slot takes, bytes. */
+  readonly roomBytes: number;
   private readonly slotBytes: number;
   private next = 0;
   private source: Uint8Array;
   private sourceView: DataView;
 
   constructor(maxFrameBytes: number) {
+    this.roomBytes = maxFrameBytes + 64;
     this.slotBytes = (HEADROOM_BYTES + maxFrameBytes + 64 + 63) & ~63;
-    this.bytes = new Uint8Array(this.slotBytes * SLOTS);
+    this.bytes = new Uint8Array(this.slotBytes * (SLOTS + 1));
     this.view = new DataView(this.bytes.buffer);
     this.source = this.bytes;
     this.sourceView = this.view;
@@ -29,6 +32,11 @@ export class PacketMemory {
     const slot = this.next;
     this.next = slot + 1 === SLOTS ? 0 : slot + 1;
     return slot * this.slotBytes + HEADROOM_BYTES;
+  }
+
+  /** Offset of the one slot that the device itself never takes: for a frame that is made before its time has come. */
+  stage(): number {
+    return SLOTS * this.slotBytes + HEADROOM_BYTES;
   }
 
   /** Copies bytes into a slot. */

@@ -4,6 +4,7 @@
 // TLP bandwidth = raw × (1 − 8/ACK limit − 8/FC guide − 4/1538); a write of s bytes moves s + 24·⌈s/MPS⌉ bytes up; a read
 // moves 24·⌈s/MRRS⌉ up and s + 20·⌈s/RCB⌉ down. "Up" is device to host. Left out: IOMMU, NUMA, credits, ordering stalls.
 
+import type { Clock } from '../time/scheduler.ts';
 import { Timeline } from '../time/timeline.ts';
 import { assert } from '../base/assert.ts';
 import type { PcieConfig } from '../models.ts';
@@ -51,7 +52,10 @@ export class PcieLink {
   readonly readLatencyPs: number;
   readonly writeLatencyPs: number;
 
-  constructor(config: PcieConfig) {
+  private readonly clock: Clock;
+
+  constructor(config: PcieConfig, clock: Clock) {
+    this.clock = clock;
     this.psPerByte = 8000 / tlpBandwidthGbps(config);
     this.mpsBytes = config.mpsBytes;
     this.mrrsBytes = config.mrrsBytes;
@@ -64,7 +68,7 @@ export class PcieLink {
   write(readyPs: number, lenBytes: number): number {
     const wireBytes = lenBytes + MWR_OVERHEAD_BYTES * Math.ceil(lenBytes / this.mpsBytes);
     this.upBytes += wireBytes;
-    return this.up.reserve(readyPs, wireBytes * this.psPerByte) + this.writeLatencyPs;
+    return this.pass(this.up, readyPs, wireBytes) + this.writeLatencyPs;
   }
 
   /** DMA read that may start at `readyPs`; returns the time at which all data is in the device, ps. */
@@ -73,8 +77,23 @@ export class PcieLink {
     const dataBytes = lenBytes + CPLD_OVERHEAD_BYTES * Math.ceil(lenBytes / this.rcbBytes);
     this.upBytes += requestBytes;
     this.downBytes += dataBytes;
-    const sentPs = this.up.reserve(readyPs, requestBytes * this.psPerByte);
-    return this.down.reserve(sentPs + this.readLatencyPs, dataBytes * this.psPerByte);
+    const sentPs = this.pass(this.up, readyPs, requestBytes);
+    return this.pass(this.down, sentPs + this.readLatencyPs, dataBytes);
+  }
+
+  /**
+   * Moves bytes over one direction; returns the time at which they are through, ps. Requests come with ready times ahead of the
+   * clock (data of a read, the end of a write before it) and out of order: capacity is taken from now on, so that one that
+   * is ready late does not hold up those that are ready before it. A plain busy-until line would, and cap the link at
+   * one transfer per latency.
+   */
+  private pass(line: Timeline, readyPs: number, wireBytes: number): number {
+    const costPs = wireBytes * this.psPerByte;
+    const nowPs = this.clock.nowPs;
+    const freePs = line.freePs > nowPs ? line.freePs : nowPs;
+    line.freePs = freePs + costPs;
+    line.busyPs += costPs;
+    return (readyPs > freePs ? readyPs : freePs) + costPs;
   }
 
   /** A 4-byte register write by the host: counted, it never waits behind data; returns its arrival time, ps. */

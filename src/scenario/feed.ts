@@ -6,14 +6,11 @@
 
 import { DIRECTION_OUTBOUND, DIRECTION_UNKNOWN } from '../capture/record.ts';
 import type { CaptureRecord } from '../capture/record.ts';
-import { toEthernet } from '../capture/link-layer.ts';
+import { MAX_GROWTH_BYTES, toEthernet } from '../capture/link-layer.ts';
 import { LINKTYPE_ETHERNET } from '../capture/link-types.ts';
 import { checksumState, fillChecksum, newShape, readShape, stripVlanTags } from './shape.ts';
 import { Splitter } from './split.ts';
 import type { AddressListener, SplitPolicy } from './split.ts';
-
-/** Longest frame that is materialised, bytes: a 64 KiB IP packet behind an Ethernet header. */
-export const MAX_FRAME_BYTES = 65_535 + 14;
 
 /** What was assumed or changed, in packets. */
 export class Assumptions {
@@ -33,7 +30,18 @@ export class Assumptions {
   addresses = [0, 0];
 }
 
+/** Where frames are made: the device's packet memory in a run, so that a frame is copied once. */
+export interface FrameMemory {
+  readonly bytes: Uint8Array;
+  /** Longest frame that it takes. */
+  readonly roomBytes: number;
+  /** Offset of room for the next frame; the frame before it is gone. */
+  stage(): number;
+  copyIn(to: number, from: Uint8Array, at: number, lenBytes: number): void;
+}
+
 export interface FeedOptions {
+  memory: FrameMemory;
   split: SplitPolicy;
   /** Ports of the machine. */
   portCount: number;
@@ -48,17 +56,22 @@ export interface FeedOptions {
 export class Feed implements AddressListener {
   readonly assumptions = new Assumptions();
   /** The frame made by the last `take`: bytes, start, length; and its port. */
-  readonly bytes = new Uint8Array(MAX_FRAME_BYTES + 64);
+  readonly bytes: Uint8Array;
   at = 0;
   lenBytes = 0;
   portIndex = 0;
 
   private readonly options: FeedOptions;
+  private readonly memory: FrameMemory;
+  /** Room for the frame ends here. */
+  private end = 0;
   private readonly splitter: Splitter;
   private readonly shape = newShape();
 
   constructor(options: FeedOptions) {
     this.options = options;
+    this.memory = options.memory;
+    this.bytes = options.memory.bytes;
     this.splitter = new Splitter(options.split, this);
   }
 
@@ -87,15 +100,15 @@ export class Feed implements AddressListener {
 
   /** Copies the record as an Ethernet frame to `bytes`; whether its MAC addresses are the capture's. */
   private copyIn(record: CaptureRecord): boolean {
-    const room = this.bytes.length - 64;
-    const captured = Math.min(record.lenBytes, room);
-    this.at = 64;
+    const memory = this.memory;
+    this.at = memory.stage();
+    this.end = this.at + memory.roomBytes;
     if (record.linkType === LINKTYPE_ETHERNET) {
-      const from = record.at;
-      this.bytes.set(record.bytes.subarray(from, from + captured), this.at);
-      this.lenBytes = captured;
+      this.lenBytes = Math.min(record.lenBytes, memory.roomBytes);
+      memory.copyIn(this.at, record.bytes, record.at, this.lenBytes);
     } else {
-      this.lenBytes = Math.max(0, toEthernet(record, this.bytes, this.at));
+      const fits = record.lenBytes + MAX_GROWTH_BYTES <= memory.roomBytes;
+      this.lenBytes = fits ? Math.max(0, toEthernet(record, this.bytes, this.at)) : 0;
       this.assumptions.ethernetHeadersMade++;
     }
     if (this.options.learn) {
@@ -117,7 +130,7 @@ export class Feed implements AddressListener {
         ? (bytes[l3At + 2] << 8) | bytes[l3At + 3]
         : ((bytes[l3At + 4] << 8) | bytes[l3At + 5]) + 40;
     const end = l3At + said;
-    if (record.snapped && end > this.at + this.lenBytes && end <= bytes.length) {
+    if (record.snapped && end > this.at + this.lenBytes && end <= this.end) {
       bytes.fill(0, this.at + this.lenBytes, end);
       this.lenBytes = end - this.at;
       if (!this.isFragment(l3At)) fillChecksum(bytes, shape, end - shape.l4At);

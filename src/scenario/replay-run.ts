@@ -69,6 +69,7 @@ export class ReplayRun {
       TRAFFIC_START_PS,
     );
     this.feed = new Feed({
+      memory: this.testbed.nic.packets,
       split: scenario.traffic.split,
       portCount: scenario.ports.length,
       learn: scenario.traffic.learn,
@@ -98,7 +99,7 @@ export class ReplayRun {
     testbed.advanceTo(startPs);
     const id = testbed.ledger.begin(this.packetCount, startPs, feed.lenBytes);
     this.options.onArrival?.(id, feed, startPs, this.packetCount);
-    testbed.nic.frameIn(feed.portIndex, startPs, feed.bytes, feed.at, feed.lenBytes, id);
+    testbed.nic.frameInPlace(feed.portIndex, startPs, feed.at, feed.lenBytes, id);
   }
 
   /** When a record of this capture time arrives at the earliest, ps (replays with their own gaps). */

@@ -22,6 +22,7 @@ import type { TraceCollector } from '../report/trace.ts';
 import { attachNetfilter } from '../stack/netfilter/index.ts';
 import type { Netfilter } from '../stack/netfilter/index.ts';
 import { NetStack } from '../stack/net-stack.ts';
+import { StackDrop } from '../stack/outcome.ts';
 import { COMMANDS } from './commands/table.ts';
 import { failed } from './commands/command.ts';
 import type { CommandResult } from './commands/command.ts';
@@ -96,6 +97,7 @@ export class Testbed {
       observer: this.ledger.device,
     });
     this.kernel.syncDevices = (nowPs) => this.nic.sync(nowPs);
+    this.kernel.onFrameLost = (id) => this.ledger.stack.onDrop(id, StackDrop.DEV_DOWN);
     if (options.stack !== false) {
       this.netStack = new NetStack(this.kernel, this.ledger.stack);
       this.netFilter = attachNetfilter(this.netStack);

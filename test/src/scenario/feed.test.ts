@@ -1,6 +1,7 @@
 // Pacing and mending: arrival times, filled bytes, completed checksums, removed tags.
 
 import { describe, expect, it } from 'vitest';
+import { PacketMemory } from '../../../hw/mac/packet-memory.ts';
 import { CaptureRecord } from '../../../src/capture/record.ts';
 import { Feed } from '../../../src/scenario/feed.ts';
 import { Pacer } from '../../../src/scenario/pacing.ts';
@@ -43,6 +44,7 @@ function record(bytes: Uint8Array, capturedBytes = bytes.length): CaptureRecord 
 function feed(): { feed: Feed; addresses: string[] } {
   const addresses: string[] = [];
   const made = new Feed({
+    memory: new PacketMemory(2000),
     split: { kind: 'client-server' },
     portCount: 2,
     learn: true,
