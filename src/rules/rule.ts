@@ -40,7 +40,7 @@ export const FIELD_BITS = {
   ip_tos: 8,
   /** IPv4 TTL, IPv6 hop limit. */
   ip_ttl: 8,
-  /** Bit 0: any fragment; bit 1: a fragment other than the first. */
+  /** Bit 0: a fragment; bit 1: a first one (flower's two flags). Whole 0, first 3, later 1. */
   ip_frag: 2,
   ipv4_src: 32,
   ipv4_dst: 32,
@@ -306,7 +306,8 @@ export function canonicalMatches(matches: readonly FieldMatch[]): FieldMatch[] {
     if (match.kind === 'mask') {
       if (match.mask.every((word) => word === 0)) continue;
       const value = match.value.map((word, at) => (word & match.mask[at]) >>> 0);
-      kept.push({ ...match, value, mask: [...match.mask] });
+      if (match.field === 'ip_frag') kept.push({ ...match, ...canonicalFragment(match, value[0]) });
+      else kept.push({ ...match, value, mask: [...match.mask] });
       continue;
     }
     const mask = rangeAsMask(match.low, match.high, FIELD_BITS[match.field]);
@@ -316,4 +317,12 @@ export function canonicalMatches(matches: readonly FieldMatch[]): FieldMatch[] {
     else kept.push({ field, kind: 'mask', value: [match.low], mask: [mask], at });
   }
   return kept.sort((a, b) => FIELD_NAMES.indexOf(a.field) - FIELD_NAMES.indexOf(b.field));
+}
+
+/** A first fragment is a fragment, and what is no fragment is no first one. */
+function canonicalFragment(match: MaskMatch, value: number): Pick<MaskMatch, 'value' | 'mask'> {
+  const [mask] = match.mask;
+  if ((value & 2) === 2) return { value: [3], mask: [3] };
+  if ((mask & 1) === 1 && (value & 1) === 0) return { value: [0], mask: [1] };
+  return { value: [value], mask: [mask] };
 }

@@ -106,6 +106,13 @@ export class Words {
     return this.next < this.line.words.length ? this.line.words[this.next].text : '';
   }
 
+  /** The word after the next one if the next one is `first`, '' otherwise. */
+  peekAfter(first: string): string {
+    const { words } = this.line;
+    if (this.peek() !== first || this.next + 1 >= words.length) return '';
+    return words[this.next + 1].text;
+  }
+
   get done(): boolean {
     return this.next >= this.line.words.length;
   }

@@ -4,6 +4,7 @@
 // dialects that mend by themselves get a csum after the writes (the kernel's own drivers expect it there).
 
 import {
+  ETH_IPV4,
   ETH_IPV6,
   ETH_MPLS_MC,
   ETH_MPLS_UC,
@@ -30,12 +31,16 @@ export function tellTcActions(telling: Telling): void {
     const munge = mungeWords(telling.rule, action);
     if (munge !== null) {
       const words = ['pedit', 'ex', ...munge];
+      const first = at;
       for (; at + 1 < actions.length; at++) {
         const more = mungeWords(telling.rule, actions[at + 1]);
         if (more === null) break;
         words.push(...more);
       }
       groups.push({ words, final: false });
+      const mended = mendedHeaders(telling.rule, actions.slice(first, at + 1));
+      if (mended.length > 0)
+        groups.push({ words: ['csum', ...mended.join(' and ').split(' ')], final: false });
       continue;
     }
     const vlan = vlanModify(actions, at);
@@ -52,6 +57,20 @@ export function tellTcActions(telling: Telling): void {
     telling.say('action', ...words);
     if (!final && (at + 1 < groups.length || defaultStops(words))) telling.say('pipe');
   });
+}
+
+/** Headers whose checksums the writes change; none for tc's own rules, which say it themselves. */
+function mendedHeaders(rule: Rule, writes: readonly Action[]): string[] {
+  if (rule.source.dialect === 'tc') return [];
+  const four = exactValue(matchOf(rule, 'eth_type')) === ETH_IPV4;
+  const l4 = l4Name(rule);
+  const headers = new Set<string>();
+  for (const write of writes) {
+    const field = write.kind === 'set_field' ? write.field : 'ip_ttl';
+    if (four && /^ip/.test(field)) headers.add('ip');
+    if (l4 !== '' && /^(ipv[46]_|[sd]port)/.test(field)) headers.add(l4);
+  }
+  return [...headers];
 }
 
 /** pedit and csum stop with `ok` when nothing is said; the others go on. */

@@ -166,12 +166,12 @@ function parseInnerType(words: Words, draft: RuleDraft, outer: FieldName): void 
   draft.exact(tag ? 'cvlan_tpid' : 'eth_type', type, at);
 }
 
-/** flower's fragment flags to ip_frag: bit 0 is a fragment, bit 1 a later one. */
+/** flower's fragment flags are ip_frag's bits. */
 function parseFragFlags(text: string): { value: number; mask: number } | null {
   let value = 0;
   let mask = 0;
   for (const flag of text.split('/')) {
-    const known = { frag: [1, 1], nofrag: [0, 1], firstfrag: [0, 2], nofirstfrag: [2, 2] }[flag];
+    const known = { frag: [1, 1], nofrag: [0, 1], firstfrag: [2, 2], nofirstfrag: [0, 2] }[flag];
     if (known === undefined || (mask & known[1]) !== 0) return null;
     value |= known[0];
     mask |= known[1];

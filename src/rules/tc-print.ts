@@ -83,7 +83,7 @@ function tellSpecialKeys(telling: Telling): void {
     const flags: string[] = [];
     if ((frag.mask[0] & 1) === 1) flags.push((frag.value[0] & 1) === 1 ? 'frag' : 'nofrag');
     if ((frag.mask[0] & 2) === 2)
-      flags.push((frag.value[0] & 2) === 2 ? 'nofirstfrag' : 'firstfrag');
+      flags.push((frag.value[0] & 2) === 2 ? 'firstfrag' : 'nofirstfrag');
     telling.say('ip_flags', flags.join('/'));
   }
   const state = telling.take('ct_state');
