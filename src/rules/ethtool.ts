@@ -118,12 +118,10 @@ export class EthtoolReader {
     this.giveLocation(draft);
     const rule = draft.build(line.line, line.text);
     const missing = missingPrerequisite(rule);
-    if (missing !== null && missing.match.field !== 'vlan_id' && !isTci(missing.match.field))
-      words.failAt(
-        missing.match.at,
-        `${missing.needs} for ${missing.match.field}`,
-        'a rule without',
-      );
+    if (missing !== null) {
+      const { at, field } = missing.match;
+      words.failAt(at, `${missing.needs} for ${field}`, 'a rule without');
+    }
     return rule;
   }
 

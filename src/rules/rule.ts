@@ -77,10 +77,13 @@ export const FIELD_BITS = {
   tun_ttl: 8,
   tun_sport: 16,
   tun_dport: 16,
+  /** Outer header: df 1, csum 2, key 4, oam 8. */
+  tun_flags: 4,
   /** Conntrack: bits new 0x01, est 0x02, rel 0x04, rpl 0x08, inv 0x10, trk 0x20, snat 0x40, dnat 0x80. */
   ct_state: 8,
   ct_zone: 16,
   ct_mark: 32,
+  /** As one number: bit 0 is the lowest bit of the label's first byte in memory. */
   ct_label: 128,
   skb_priority: 32,
   skb_mark: 32,
@@ -197,7 +200,7 @@ export type Action = { at: Place } & (
       commit: boolean;
       force: boolean;
       clear: boolean;
-      /** −1 for none given. */
+      /** 0 is the default zone. */
       zone: number;
       mark: { value: number; mask: number } | null;
       label: { value: number[]; mask: number[] } | null;

@@ -229,7 +229,7 @@ function ctWords(ct: Action & { kind: 'ct' }): string[] {
   if (ct.clear) words.push('clear');
   if (ct.commit) words.push('commit');
   if (ct.force) words.push('force');
-  if (ct.zone >= 0) words.push('zone', String(ct.zone));
+  if (ct.zone > 0) words.push('zone', String(ct.zone));
   if (ct.mark !== null) words.push('mark', masked(ct.mark.value, ct.mark.mask));
   if (ct.label !== null) {
     const mask = isFull('ct_label', ct.label.mask) ? '' : `/${formatLabel(ct.label.mask)}`;

@@ -55,7 +55,7 @@ export function parseCt(words: Words, into: Action[], at: Place): 'pipe' {
     commit: false,
     force: false,
     clear: false,
-    zone: -1,
+    zone: 0,
     mark: null,
     label: null,
     nat: null,

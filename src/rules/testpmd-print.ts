@@ -21,7 +21,6 @@ export function tellTestpmd(rule: Rule, device = '0'): Told {
   const port = portNumber(where);
   if (port < 0) telling.refuseAttribute(`device ${where}`, 'a device whose name ends in a number');
   if (rule.residence === 'software') telling.refuseAttribute('skip_hw', 'a rule for hardware');
-  if (rule.handle > 0) telling.refuseAttribute(`handle ${rule.handle}`, 'the rule without handle');
   telling.say('flow', 'create', String(port), rule.direction);
   if (rule.group > 0) telling.say('group', String(rule.group));
   if (rule.priority < 0 || rule.priority > 0xffffffff)

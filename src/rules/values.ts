@@ -122,19 +122,22 @@ export function zeroWords(field: FieldName): number[] {
   return new Array<number>(fieldWords(field)).fill(0);
 }
 
-/** Hexadecimal bytes from the left, filled with zeros on the right to 16 bytes. */
+/** tc's label: hexadecimal bytes from the first one on, missing ones zero, [/MASK]. The first byte is the lowest. */
 export function parseLabel(text: string): { value: number[]; mask: number[] } | null {
   const [value, mask] = text.split('/', 2).map((part) => {
     const digits = part.replace(/^0x/, '');
     if (!/^([0-9a-fA-F]{2}){1,16}$/.test(digits)) return null;
-    const full = digits.padEnd(32, '0');
-    return [0, 8, 16, 24].map((from) => parseInt(full.slice(from, from + 8), 16));
+    return parseWide(`0x${reverseBytes(digits)}`, 128);
   });
   if (value === null || mask === null) return null;
   return { value, mask: mask ?? fullMask('ct_label') };
 }
 
-/** A label as its bytes from the left, all sixteen. */
+/** A label as its bytes from the first one on, all sixteen. */
 export function formatLabel(words: readonly number[]): string {
-  return words.map((word) => word.toString(16).padStart(8, '0')).join('');
+  return reverseBytes(words.map((word) => word.toString(16).padStart(8, '0')).join(''));
+}
+
+function reverseBytes(digits: string): string {
+  return (digits.match(/../g) ?? []).reverse().join('');
 }
