@@ -194,8 +194,8 @@ export class ExactMatchTable {
     const path = this.kickPath;
     let bucket = fromBucket;
     for (let kicks = 0; kicks < this.maxKicks; kicks++) {
-      const victim = bucket * this.ways + (this.kickTurn++ % this.ways);
-      for (let i = 0; i < kicks; i++) if (path[i] === victim) return -1;
+      const victim = this.victimIn(bucket, kicks);
+      if (victim < 0) return -1;
       path[kicks] = victim;
       bucket = this.otherBucket(this.slots[2 * victim], bucket);
       let free = this.freeSlotIn(bucket);
@@ -208,6 +208,16 @@ export class ExactMatchTable {
         free = source;
       }
       return free;
+    }
+    return -1;
+  }
+
+  /** The next slot of a bucket in turn that the path has not been at; −1 when it has been at all of them. */
+  private victimIn(bucket: number, kicks: number): number {
+    for (let tries = 0; tries < this.ways; tries++) {
+      const victim = bucket * this.ways + (this.kickTurn++ % this.ways);
+      const seenAt = this.kickPath.indexOf(victim);
+      if (seenAt < 0 || seenAt >= kicks) return victim;
     }
     return -1;
   }

@@ -78,8 +78,8 @@ export class ChainAncestorOrder implements PlacementEngine {
     const sorted = [...entries].sort((a, b) => a.priority - b.priority);
     const order: PlacementEntry[] = [];
     for (let low = 0, high = sorted.length - 1; low <= high; low++, high--) {
-      order.push(sorted[low] as PlacementEntry);
-      if (high > low) order.push(sorted[high] as PlacementEntry);
+      order.push(sorted[low]);
+      if (high > low) order.push(sorted[high]);
     }
     return insertInOrder(order, (entry) => this.insertOne(entry));
   }
@@ -170,7 +170,7 @@ export class ChainAncestorOrder implements PlacementEngine {
       let best = -1;
       let bestReach = reach;
       for (let p = from; p <= reach; p++) {
-        const next = this.ceilingOf(this.slots.idAt[p] as number);
+        const next = this.ceilingOf(this.slots.idAt[p]);
         if (next > bestReach) {
           best = p;
           bestReach = next;
@@ -180,8 +180,8 @@ export class ChainAncestorOrder implements PlacementEngine {
       from = reach + 1;
       reach = Math.min(bestReach, this.depth - 1);
     }
-    const last = path[path.length - 1] as number;
-    const id = this.slots.idAt[last] as number;
+    const last = path[path.length - 1];
+    const id = this.slots.idAt[last];
     path.push(this.freePlaceIn(id, last, this.ceilingOf(id)));
     return path;
   }
@@ -196,7 +196,7 @@ export class ChainAncestorOrder implements PlacementEngine {
       let best = -1;
       let bestReach = reach;
       for (let p = from; p >= reach; p--) {
-        const next = this.floorOf(this.slots.idAt[p] as number);
+        const next = this.floorOf(this.slots.idAt[p]);
         if (next < bestReach) {
           best = p;
           bestReach = next;
@@ -206,8 +206,8 @@ export class ChainAncestorOrder implements PlacementEngine {
       from = reach - 1;
       reach = Math.max(bestReach, 0);
     }
-    const last = path[path.length - 1] as number;
-    const id = this.slots.idAt[last] as number;
+    const last = path[path.length - 1];
+    const id = this.slots.idAt[last];
     path.push(this.freePlaceIn(id, this.floorOf(id), last));
     return path;
   }
@@ -215,10 +215,10 @@ export class ChainAncestorOrder implements PlacementEngine {
   /** Moves the last of the path first; returns the place that the first one left (the free place of a path of one). */
   private play(path: readonly number[]): number {
     for (let i = path.length - 2; i >= 0; i--) {
-      this.slots.move(path[i] as number, path[i + 1] as number);
+      this.slots.move(path[i], path[i + 1]);
       this.moves++;
     }
-    return path[0] as number;
+    return path[0];
   }
 
   /**
@@ -234,7 +234,7 @@ export class ChainAncestorOrder implements PlacementEngine {
       if (this.firstFree(floor + 1) < this.depth) {
         let low = ceiling;
         for (;;) {
-          const next = this.ceilingOf(slots.idAt[low] as number);
+          const next = this.ceilingOf(slots.idAt[low]);
           if (next > floor) break;
           low = next;
         }
@@ -242,7 +242,7 @@ export class ChainAncestorOrder implements PlacementEngine {
       } else if (this.lastFree(ceiling) >= 0) {
         let high = floor;
         for (;;) {
-          const next = this.floorOf(slots.idAt[high] as number);
+          const next = this.floorOf(slots.idAt[high]);
           if (next < ceiling) break;
           high = next;
         }
@@ -256,7 +256,7 @@ export class ChainAncestorOrder implements PlacementEngine {
     const path = [from];
     for (let p = from, low = floor; ;) {
       const free = this.firstFree(Math.max(p, low) + 1);
-      const next = this.ceilingOf(this.slots.idAt[p] as number);
+      const next = this.ceilingOf(this.slots.idAt[p]);
       path.push(free < next ? free : next);
       if (free < next) return path;
       p = next;
@@ -268,7 +268,7 @@ export class ChainAncestorOrder implements PlacementEngine {
     const path = [from];
     for (let p = from, high = ceiling; ;) {
       const free = this.lastFree(Math.min(p, high));
-      const next = this.floorOf(this.slots.idAt[p] as number);
+      const next = this.floorOf(this.slots.idAt[p]);
       path.push(free > next ? free : next);
       if (free > next) return path;
       p = next;

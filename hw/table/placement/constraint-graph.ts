@@ -69,7 +69,7 @@ export class ConstraintGraph {
     const field = isAbove ? 'chainAbove' : 'chainBelow';
     const work = ids;
     for (let i = 0; i < work.length; i++) {
-      const node = this.node(work[i] as number);
+      const node = this.node(work[i]);
       let longest = 0;
       for (const other of isAbove ? node.above : node.below) {
         const length = this.node(other)[field];

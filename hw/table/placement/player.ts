@@ -30,16 +30,14 @@ export function applyStep(target: StepTarget, id: number, from: number, to: numb
 
 /** Applies all steps at once. */
 export function applySteps(target: StepTarget, steps: StepLog): void {
-  for (let i = 0; i < steps.count; i++)
-    applyStep(target, steps.id[i] as number, steps.from[i] as number, steps.to[i] as number);
+  for (let i = 0; i < steps.count; i++) applyStep(target, steps.id[i], steps.from[i], steps.to[i]);
 }
 
 /** Time that the steps take, ps. */
 export function stepsPs(steps: StepLog, costs: StepCosts): number {
   let totalPs = 0;
   for (let i = 0; i < steps.count; i++)
-    totalPs +=
-      (steps.from[i] as number) >= 0 && (steps.to[i] as number) >= 0 ? costs.movePs : costs.writePs;
+    totalPs += steps.from[i] >= 0 && steps.to[i] >= 0 ? costs.movePs : costs.writePs;
   return totalPs;
 }
 
@@ -64,9 +62,9 @@ export class StepPlayer implements EventHandler {
   play(steps: StepLog): number {
     let atPs = Math.max(this.scheduler.nowPs, this.donePs);
     for (let i = 0; i < steps.count; i++) {
-      const id = steps.id[i] as number;
-      const from = steps.from[i] as number;
-      const to = steps.to[i] as number;
+      const id = steps.id[i];
+      const from = steps.from[i];
+      const to = steps.to[i];
       atPs += from >= 0 && to >= 0 ? this.costs.movePs : this.costs.writePs;
       if (to >= 0) this.push(id, to, atPs);
       if (from >= 0) this.push(-1, from, atPs);
@@ -77,7 +75,7 @@ export class StepPlayer implements EventHandler {
 
   /** The next write happens now. */
   onEvent(): void {
-    const { id, place } = this.writes[this.next++] as { id: number; place: number };
+    const { id, place } = this.writes[this.next++];
     if (id >= 0) this.target.writeEntry(id, place);
     else this.target.invalidatePlace(place);
     if (this.next === this.writes.length) {

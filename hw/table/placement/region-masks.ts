@@ -162,7 +162,7 @@ export class RegionMasks implements PlacementEngine {
   private bucketOf(entry: PlacementEntry, erp: number): number {
     let h = Math.imul(erp + 1, 0x2545f491);
     for (let i = 0; i < entry.mask.length; i++) {
-      h = Math.imul(h ^ ((entry.value[i] as number) & (entry.mask[i] as number)), 0x9e3779b1);
+      h = Math.imul(h ^ (entry.value[i] & entry.mask[i]), 0x9e3779b1);
       h ^= h >>> 15;
     }
     h = Math.imul(h ^ (h >>> 13), 0x85ebca6b);
@@ -171,7 +171,6 @@ export class RegionMasks implements PlacementEngine {
 
   private copySteps(): void {
     const { count, id, from, to } = this.ternary.steps;
-    for (let i = 0; i < count; i++)
-      this.steps.push(id[i] as number, from[i] as number, to[i] as number);
+    for (let i = 0; i < count; i++) this.steps.push(id[i], from[i], to[i]);
   }
 }
