@@ -64,7 +64,8 @@ const PARSERS: Record<string, Parse> = {
   recirc: (cursor, into, at) => into.push({ kind: 'goto', group: inParens(cursor), at }),
   userspace: (cursor, into, at) => {
     cursor.expect('(');
-    into.push({ kind: 'trap', detail: cursor.nested(), at });
+    const detail = cursor.nested();
+    into.push({ kind: 'trap', detail: detail === 'pid=0' ? '' : detail, at });
   },
   push_vlan: (cursor, into, at) => {
     const tag = namedNumbers(cursor, { tpid: 0xffff, vid: 4095, pcp: 7, cfi: 1 });

@@ -80,7 +80,6 @@ function defaultStops(words: string[]): boolean {
 
 function remedyFor(action: Action): string {
   if (action.kind === 'rss') return 'one queue (tc has no spreading)';
-  if (action.kind === 'trap') return 'trap without arguments';
   if (action.kind === 'set_field') return 'a field that pedit, vlan, mpls or skbedit writes';
   return '';
 }
@@ -147,7 +146,7 @@ function actionWords(action: Action): string[] | null {
     case 'continue':
       return [action.kind];
     case 'trap':
-      return action.detail === '' ? ['trap'] : null;
+      return ['trap'];
     case 'goto':
       return ['goto', 'chain', String(action.group)];
     case 'output':

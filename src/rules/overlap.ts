@@ -1,0 +1,52 @@
+// Whether some packet matches two rules: field by field, since fields are independent.
+//
+// Masks overlap where no bit that both compare differs. A range meets a mask if one of the prefixes that make it up does.
+// A field that only one rule compares never keeps them apart. Dependence between fields (a TCP rule and a UDP
+// rule differ in ip_proto) needs no care: readers make it explicit.
+
+import { FIELD_BITS } from './rule.ts';
+import type { FieldMatch, MaskMatch, RangeMatch, Rule } from './rule.ts';
+
+/** True when a packet can match both; rules on different devices, directions or groups never meet. */
+export function overlap(a: Rule, b: Rule): boolean {
+  if (a.group !== b.group || a.device !== b.device || a.direction !== b.direction) return false;
+  // Both lists are in the fields' canonical order, but short: a nested walk beats anything clever.
+  for (const one of a.matches)
+    for (const other of b.matches)
+      if (one.field === other.field && !matchesMeet(one, other)) return false;
+  return true;
+}
+
+function matchesMeet(a: FieldMatch, b: FieldMatch): boolean {
+  if (a.kind === 'mask') return b.kind === 'mask' ? masksMeet(a, b) : rangeMeets(b, a);
+  return b.kind === 'mask' ? rangeMeets(a, b) : a.low <= b.high && b.low <= a.high;
+}
+
+function masksMeet(a: MaskMatch, b: MaskMatch): boolean {
+  for (let word = 0; word < a.value.length; word++)
+    if (((a.value[word] ^ b.value[word]) & a.mask[word] & b.mask[word]) !== 0) return false;
+  return true;
+}
+
+function rangeMeets(range: RangeMatch, match: MaskMatch): boolean {
+  return prefixesOf(range.low, range.high, FIELD_BITS[range.field]).some(
+    ({ value, mask }) => ((value ^ match.value[0]) & mask & match.mask[0]) === 0,
+  );
+}
+
+/** The least number of prefixes that cover low..high and nothing else, lowest first. */
+export function prefixesOf(
+  low: number,
+  high: number,
+  widthBits: number,
+): { value: number; mask: number }[] {
+  const found: { value: number; mask: number }[] = [];
+  for (let from = low; from <= high;) {
+    let size = 1;
+    while (size < 2 ** widthBits && from % (size * 2) === 0 && from + size * 2 - 1 <= high)
+      size *= 2;
+    found.push({ value: from, mask: (2 ** widthBits - size) >>> 0 });
+    from += size;
+  }
+  return found;
+}
