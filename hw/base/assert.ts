@@ -10,8 +10,3 @@ export class ModelError extends Error {
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new ModelError(message);
 }
-
-/** For the arm of a switch that the types rule out. */
-export function unreachable(value: never): never {
-  throw new ModelError(`unreachable: ${String(value)}`);
-}

@@ -96,7 +96,12 @@ export class TraceCollector implements TraceSink, FateListener {
       const last = record.steps[record.steps.length - 1];
       if (last?.step !== 'rx-published' || portIndex !== functionIndex) continue;
       if (this.vectorOf(portIndex, Number(last['queue'])) !== vector) continue;
-      record.steps.push({ tPs: Math.round(atPs), step: 'interrupt', function: functionIndex, vector });
+      record.steps.push({
+        tPs: Math.round(atPs),
+        step: 'interrupt',
+        function: functionIndex,
+        vector,
+      });
     }
   }
 

@@ -1,4 +1,4 @@
-// The Linux network stack above the drivers, tied together (CONTRACT.md): the way in from netif_receive_skb to the protocol
+// The Linux network stack above the drivers, tied together: the way in from netif_receive_skb to the protocol
 // handlers (net/core/dev.c, 8021q), the way out to dev_queue_xmit, and the one place where packets end.
 //
 // Not here: GRO, bridges, packet sockets, generic XDP; sockets (nobody listens: the host answers echo, ARP, ND and errors).

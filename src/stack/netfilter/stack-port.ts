@@ -1,4 +1,4 @@
-// What netfilter asks of the stack around it (src/stack/CONTRACT.md), as an interface: NetStack has these parts, and tests
+// What netfilter asks of the stack around it as an interface: NetStack has these parts, and tests
 // of netfilter alone bring a small double (test/support/nf-stack.ts).
 
 import type { NetDevice, NetDeviceNotifier } from '../../../driver/netdev.ts';

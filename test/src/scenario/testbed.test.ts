@@ -4,10 +4,16 @@ import fc from 'fast-check';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { PS_PER_S, PS_PER_US } from '../../../hw/time/units.ts';
+import type { runReplay } from '../../../src/node/run-replay.ts';
+import type { loadScenarioFile } from '../../../src/node/scenario-files.ts';
 import { Testbed } from '../../../src/scenario/testbed.ts';
 
-type ScenarioFiles = typeof import('../../../src/node/scenario-files.ts');
-type RunReplay = typeof import('../../../src/node/run-replay.ts');
+interface ScenarioFiles {
+  loadScenarioFile: typeof loadScenarioFile;
+}
+interface RunReplay {
+  runReplay: typeof runReplay;
+}
 
 const RULES =
   'table inet t {\n flowtable ft { hook ingress priority 0; devices = { p0, p1 }; flags offload; counter; }\n' +
@@ -141,9 +147,9 @@ describe('Testbed', () => {
         worker.once('message', resolve);
         worker.once('error', reject);
       });
-    const { loadScenarioFile } = (await import(`${modules}scenario-files.js`)) as ScenarioFiles;
-    const { runReplay } = (await import(`${modules}run-replay.js`)) as RunReplay;
-    const { report } = await runReplay(loadScenarioFile(file), {
+    const files = (await import(`${modules}scenario-files.js`)) as ScenarioFiles;
+    const replay = (await import(`${modules}run-replay.js`)) as RunReplay;
+    const { report } = await replay.runReplay(files.loadScenarioFile(file), {
       pace: { kind: 'speed', factor: 1 },
       loop: 1,
       limit: Infinity,

@@ -1,0 +1,11 @@
+// Public surface of flowtwin/stack: the network stack above the drivers and netfilter on top of it.
+
+export { NetStack } from './net-stack.ts';
+export { attachNetfilter } from './netfilter/index.ts';
+export type { Netfilter } from './netfilter/index.ts';
+export * from './netfilter/hooks.ts';
+export { PATH_CLASSIC, PATH_FAST, STACK_DROPS, StackDrop } from './outcome.ts';
+export type { StackObserver } from './outcome.ts';
+export { formatAddress, parseAddress } from './ip/address.ts';
+export { FlowKey, extractFlowKey } from './openvswitch/flow-key.ts';
+export { formatFlowKey } from './openvswitch/flow-key-text.ts';
