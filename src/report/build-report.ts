@@ -25,7 +25,8 @@ export function buildReport(run: ReplayRun): RunReport {
   const { testbed, scenario } = run;
   const { ledger, nic } = testbed;
   const firstArrivalPs = Math.max(run.firstArrivalPs, 0);
-  const spanPs = Math.max(testbed.nowPs - firstArrivalPs, 1);
+  // Shares are of the time in which traffic came, not of the wait for the last fragment that never does.
+  const spanPs = Math.max(run.lastArrivalPs - firstArrivalPs, 1);
   const fate = (index: number): Count => ({
     packets: ledger.fatePackets[index],
     bytes: ledger.fateBytes[index],

@@ -29,7 +29,7 @@ export function formatSummary(report: RunReport): string {
 }
 
 function portLines(report: RunReport): string[] {
-  const spanPs = Math.max(report.endPs - report.firstArrivalPs, 1);
+  const spanPs = Math.max(report.lastArrivalPs - report.firstArrivalPs, 1);
   const rate = (count: Count): string => formatRate((count.bytes * 8 * PS_PER_S) / spanPs);
   return table(
     ['port', 'in packets', 'in bytes', 'in rate', 'out packets', 'out bytes', 'out rate'],
@@ -136,7 +136,8 @@ function utilisationLines(report: RunReport): string[] {
   return [
     `busy      PCIe to host ${percent(pcieToHost)}, to device ${percent(pcieToDevice)}; ` +
       `cores ${cores.map(percent).join(', ')}`,
-    `time      ${formatDuration(report.endPs - report.firstArrivalPs)} simulated`,
+    `time      ${formatDuration(report.lastArrivalPs - report.firstArrivalPs)} of traffic, ` +
+      `${formatDuration(report.endPs - report.firstArrivalPs)} until the last packet had ended`,
   ];
 }
 

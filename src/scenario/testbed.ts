@@ -228,7 +228,23 @@ export class Testbed {
     this.ledger.check();
     this.nic.checkInvariants();
     const faults = this.netFilter?.flowtables.checkInvariants() ?? [];
+    faults.push(...this.ownerlessEntries());
     if (faults.length > 0) throw new ModelError(`flowtables: ${faults.join('; ')}`);
+  }
+
+  /** Entries of the hardware flow table that no live flow of a flowtable owns. */
+  private ownerlessEntries(): string[] {
+    if (this.netFilter === null) return [];
+    const owned = new Set<number>();
+    for (const table of this.netFilter.flowtables.list())
+      for (const flow of table.flows)
+        for (const way of flow?.offload?.directions ?? []) owned.add(way.cookie);
+    const { flows } = this.nic.pipeline;
+    const faults: string[] = [];
+    for (let handle = 0; handle < flows.capacity; handle++)
+      if (flows.isUsed(handle) && !owned.has(this.nic.tables.cookieOf(handle)))
+        faults.push(`hardware entry ${handle} has no live flow`);
+    return faults;
   }
 
   private addPort(index: number, port: PortOptions, options: TestbedOptions): void {
