@@ -67,6 +67,11 @@ export class FlowTable {
     return this.counters.liveCount;
   }
 
+  /** What the driver knows of its entries, for audits: cookie, handle (−1 while it is being added), and state. */
+  audit(): { cookie: number; handle: number; state: string }[] {
+    return [...this.entries].map(([cookie, { handle, state }]) => ({ cookie, handle, state }));
+  }
+
   /** ndo_flow_offload: see driver/netdev.ts. */
   offload(
     adapter: TwinAdapter,

@@ -9,6 +9,7 @@ import type { PciDev } from '../../driver/mmio.ts';
 import { IFF_PROMISC } from '../../driver/netdev.ts';
 import type { NetDevice } from '../../driver/netdev.ts';
 import type { SkBuff } from '../../driver/skb.ts';
+import { twinAdapter } from '../../driver/twin/adapter.ts';
 import { twinProbe } from '../../driver/twin/probe.ts';
 import { ModelError } from '../../hw/base/assert.ts';
 import { HostMemory } from '../../hw/dma/host-memory.ts';
@@ -232,18 +233,30 @@ export class Testbed {
     if (faults.length > 0) throw new ModelError(`flowtables: ${faults.join('; ')}`);
   }
 
-  /** Entries of the hardware flow table that no live flow of a flowtable owns. */
+  /** Entries of the hardware flow table that the driver does not know, and entries of the driver that no live flow owns. */
   private ownerlessEntries(): string[] {
-    if (this.netFilter === null) return [];
+    const adapter = this.devices.length > 0 ? twinAdapter(this.devices[0]) : null;
+    if (this.netFilter === null || adapter === null) return [];
     const owned = new Set<number>();
     for (const table of this.netFilter.flowtables.list())
       for (const flow of table.flows)
         for (const way of flow?.offload?.directions ?? []) owned.add(way.cookie);
-    const { flows } = this.nic.pipeline;
     const faults: string[] = [];
+    const known = new Set<number>();
+    let underWay = 0;
+    for (const { cookie, handle, state } of adapter.flows.audit()) {
+      if (state === 'in' && !owned.has(cookie)) faults.push(`hardware entry ${handle} has no flow`);
+      if (handle >= 0) known.add(handle);
+      else underWay++;
+    }
+    const { flows } = this.nic.pipeline;
+    let unknown = 0;
     for (let handle = 0; handle < flows.capacity; handle++)
-      if (flows.isUsed(handle) && !owned.has(this.nic.tables.cookieOf(handle)))
-        faults.push(`hardware entry ${handle} has no live flow`);
+      if (flows.isUsed(handle) && !known.has(handle)) unknown++;
+    if (unknown > underWay)
+      faults.push(
+        `${unknown} hardware entries that the driver does not know, ${underWay} under way`,
+      );
     return faults;
   }
 

@@ -68,6 +68,10 @@ export class TwinRig {
     this.kernel.onDrop = (skb, reason) => {
       this.fate(skb.packetId, `kernel:${reason}`);
     };
+    // A buffer of the ring may still carry the id of a packet that ended long ago: only those without a fate are lost.
+    this.kernel.onFrameLost = (packetId) => {
+      if (!this.fates.has(packetId)) this.fate(packetId, 'lost');
+    };
     for (const fn of this.nic.functions) {
       const { index: functionIndex, bar0, bar2 } = fn;
       const pdev = { functionIndex, busInfo: `0000:01:00.${functionIndex}`, bar0, bar2 };
