@@ -4,17 +4,28 @@
 // A field that only one rule compares never keeps them apart. Dependence between fields (a TCP rule and a UDP
 // rule differ in ip_proto) needs no care: readers make it explicit.
 
-import { FIELD_BITS } from './rule.ts';
-import type { FieldMatch, MaskMatch, RangeMatch, Rule } from './rule.ts';
+import { FIELD_BITS, matchOf } from './rule.ts';
+import type { FieldMatch, FieldName, MaskMatch, RangeMatch, Rule } from './rule.ts';
 
 /** True when a packet can match both; rules on different devices, directions or groups never meet. */
 export function overlap(a: Rule, b: Rule): boolean {
   if (a.group !== b.group || a.device !== b.device || a.direction !== b.direction) return false;
+  if (tagsDiffer(a, b)) return false;
   // Both lists are in the fields' canonical order, but short: a nested walk beats anything clever.
   for (const one of a.matches)
     for (const other of b.matches)
       if (one.field === other.field && !matchesMeet(one, other)) return false;
   return true;
+}
+
+/** A rule with an EtherType is about exactly the tags that it names (rule.ts). */
+function tagsDiffer(a: Rule, b: Rule): boolean {
+  const has = (rule: Rule, field: FieldName): boolean => matchOf(rule, field) !== null;
+  for (const tag of ['vlan_tpid', 'cvlan_tpid'] as const) {
+    if (has(a, tag) && !has(b, tag) && has(b, 'eth_type')) return true;
+    if (has(b, tag) && !has(a, tag) && has(a, 'eth_type')) return true;
+  }
+  return false;
 }
 
 function matchesMeet(a: FieldMatch, b: FieldMatch): boolean {

@@ -215,7 +215,7 @@ function actionsText(telling: Telling): string {
 function remedyFor(action: Action): string {
   if (action.kind === 'pass') return 'an output (the datapath drops what it does not send)';
   if (action.kind === 'police') return 'a meter made before, and meter(N)';
-  if (action.kind === 'decap') return 'nothing: tunnel ports take the header off';
+  if (action.kind === 'decap') return 'the rule without it: tunnel ports take the header off';
   if (action.kind === 'sample') return 'a rate that is 0.1 % or a multiple, without trunc';
   return '';
 }

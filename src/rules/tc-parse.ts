@@ -1,6 +1,6 @@
 // `tc filter add ...` lines with flower or matchall into neutral rules (tc(8), tc-flower(8)).
 //
-// Lines may start with `tc` or, as in files for `tc -batch`, with `filter`. `replace` and `change` say rules like `add`; lines
+// Lines may start with `tc` or, as in files for `tc -batch`, with `filter`. `replace` and `change` are read as `add`; lines
 // about qdiscs, chains and blocks set the stage and are passed over. A filter without `pref` gets what the kernel
 // gives: 49152 in an empty chain, else one below the lowest in use (so a later filter wins).
 // Not here: other classifiers (u32, bpf), `del`, filters on classes, keys without a field (tc-keys.ts).

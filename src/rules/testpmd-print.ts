@@ -191,7 +191,7 @@ function isAddress(field: FieldName): boolean {
 function valueText(field: FieldName, words: readonly number[]): string {
   if (FIELD_BITS[field] === 48) return formatMacWords(words);
   if (isAddress(field)) return formatIp(words);
-  return /type|flags|tpid/.test(field) ? formatHex(words) : String(words[words.length - 1]);
+  return /eth_type|flags/.test(field) ? formatHex(words) : String(words[words.length - 1]);
 }
 
 function maskText(field: FieldName, words: readonly number[]): string {
