@@ -3,6 +3,8 @@
 // Every figure has its source beside it: "hw N.N" is spec/hardware.md of the project (section), "ds" the 82599 datasheet,
 // "assumed" our own choice where no source gives one. No constant was fitted to a figure that a test checks.
 
+import type { PlacementConfig } from './table/placement/index.ts';
+
 /** PCI Express link of the device (all ports share it). */
 export interface PcieConfig {
   /** 1 to 5. */
@@ -40,7 +42,7 @@ export interface AdminConfig {
   commandPs: number;
   /** More for an insertion, ps. */
   insertPs: number;
-  /** More for every entry that an insertion displaces, ps. */
+  /** More for every entry that an insertion or removal displaces or moves, ps; charged after it, before its completion. */
   movePs: number;
   /** More for every entry read or reset, ps. */
   entryPs: number;
@@ -69,7 +71,8 @@ export interface NicConfig {
   /** One way through PHY and MAC, ps. */
   macLatencyPs: number;
   exactMatch: { entries: number; ways: number; stashEntries: number; maxKicks: number };
-  tcam: { entries: number };
+  /** With `placement`, TCAM_ADD gives priorities and the device decides positions (its depth is `entries`). */
+  tcam: { entries: number; placement?: PlacementConfig };
   pipeline: PipelineConfig;
   pcie: PcieConfig;
   admin: AdminConfig;

@@ -1,7 +1,8 @@
 // The admin queue of one function: BAR2 registers, command fetch, execution in simulated time, completion by DMA.
 //
 // One command at a time, in order: fetch (a DMA read), firmware time and per-entry costs (AdminConfig), then the tables
-// change, the completion is written and the vector's cause is raised. Everything asynchronous goes through the
+// change, entries that have to move do so (AdminConfig.movePs each), the completion is written and the vector's cause is
+// raised. Everything asynchronous goes through the
 // scheduler: one pending event per queue. A setup, tail or address that makes no sense stops the queue with ADM_ERROR.
 
 import type { DeviceContext } from '../context.ts';
@@ -30,6 +31,13 @@ export class AdminQueue implements EventHandler {
   private readonly commandView = new DataView(this.command.buffer);
   private event = NO_EVENT;
   private phase = 1;
+  /** The tables have changed, the moves that this takes are still going on. */
+  private isExecuted = false;
+  private answer: { status: number; detail: number; result: number } = {
+    status: F.Status.OK,
+    detail: F.Detail.NONE,
+    result: 0,
+  };
 
   constructor(
     ctx: DeviceContext,
@@ -58,6 +66,8 @@ export class AdminQueue implements EventHandler {
     this.words[F.ADM_CAP_PORTS / 4] =
       ports | (this.functionIndex << 8) | (queues << 16) | (vectors << 24);
     this.words[F.ADM_CAP_MAX_SLOTS / 4] = admin.maxSlots;
+    this.words[F.ADM_CAP_TCAM_MODE / 4] =
+      this.tables.managed === null ? F.TCAM_BY_POSITION : F.TCAM_BY_PRIORITY;
   }
 
   /** BAR2 read; offsets without a register read 0. */
@@ -89,11 +99,22 @@ export class AdminQueue implements EventHandler {
     }
   }
 
-  /** The command that was fetched is done now. */
+  /** The command that was fetched is executed, or its moves are done and it completes. */
   onEvent(): void {
     this.event = NO_EVENT;
-    this.execute();
-    this.executed[this.tables.status] = this.executed[this.tables.status] + 1;
+    if (!this.isExecuted) {
+      this.tables.settledPs = 0;
+      this.execute();
+      this.executed[this.tables.status]++;
+      this.isExecuted = true;
+      const { status, detail, result, settledPs } = this.tables;
+      this.answer = { status, detail, result };
+      if (settledPs > this.ctx.scheduler.nowPs) {
+        this.event = this.ctx.scheduler.schedule(settledPs, this);
+        return;
+      }
+    }
+    this.isExecuted = false;
     if (!this.complete()) return;
     this.begin(this.ctx.scheduler.nowPs);
   }
@@ -133,6 +154,7 @@ export class AdminQueue implements EventHandler {
 
   private disable(): void {
     this.words[F.ADM_ENABLE / 4] = 0;
+    this.isExecuted = false;
     this.ctx.scheduler.cancel(this.event);
     this.event = NO_EVENT;
   }
@@ -228,9 +250,9 @@ export class AdminQueue implements EventHandler {
     const at = memory.offset;
     view.setUint32(at + F.CPL_COOKIE, this.commandView.getUint32(F.CMD_COOKIE, true), true);
     view.setUint16(at + F.CPL_OPCODE, this.commandView.getUint16(F.CMD_OPCODE, true), true);
-    view.setUint16(at + F.CPL_STATUS, this.tables.status, true);
-    view.setUint32(at + F.CPL_RESULT, this.tables.result, true);
-    view.setUint32(at + F.CPL_DETAIL, this.tables.detail, true);
+    view.setUint16(at + F.CPL_STATUS, this.answer.status, true);
+    view.setUint32(at + F.CPL_RESULT, this.answer.result, true);
+    view.setUint32(at + F.CPL_DETAIL, this.answer.detail, true);
     for (let i = F.CPL_DETAIL + 4; i < F.CPL_PHASE; i += 4) view.setUint32(at + i, 0, true);
     view.setUint32(at + F.CPL_PHASE, this.phase | (next << 16), true);
     const nowPs = this.ctx.scheduler.nowPs;

@@ -23,6 +23,10 @@ export const ADM_CAP_TCAM_KEY_BITS = 0x0c;
 export const ADM_CAP_PORTS = 0x10;
 /** Read only: largest ADM_SLOTS. */
 export const ADM_CAP_MAX_SLOTS = 0x14;
+/** Read only: what the first word of TCAM_ADD is, TCAM_BY_POSITION or TCAM_BY_PRIORITY. */
+export const ADM_CAP_TCAM_MODE = 0x18;
+export const TCAM_BY_POSITION = 0;
+export const TCAM_BY_PRIORITY = 1;
 export const ADM_BASE_LO = 0x20;
 export const ADM_BASE_HI = 0x24;
 /** Slots of both rings: a power of two, 2 to ADM_CAP_MAX_SLOTS. */
@@ -97,6 +101,7 @@ export const Detail = {
   TABLE_ID: 16,
   SAME_KEY: 17,
   BUFFER: 18,
+  PRIORITY_RANGE: 19,
 } as const;
 export type Detail = (typeof Detail)[keyof typeof Detail];
 
@@ -121,6 +126,7 @@ export const DETAIL_NAMES: readonly string[] = [
   'table-id',
   'same-key',
   'buffer',
+  'priority-range',
 ];
 
 // Common to all commands.
@@ -194,7 +200,9 @@ export const ACTION_FLAGS_ALL = 0x3ff;
 export const DEL_HANDLE = 8;
 
 // TCAM_ADD: a rule at a position; the lowest position that matches wins. Verdict.CONTINUE goes on to the flow stage.
-/** u32: position (it becomes the handle), TCAM_FIRST_FREE for the lowest free one. */
+// Devices that place rules themselves (ADM_CAP_TCAM_MODE) take a priority instead: the lowest one that matches wins, any
+// of those with equal priority; the completion brings the handle, and comes when all rules that had to move have moved.
+/** u32: position (it becomes the handle), TCAM_FIRST_FREE for the lowest free one; or priority. */
 export const TCAM_POSITION = 8;
 export const TCAM_FIRST_FREE = 0xffffffff;
 /** u8 Verdict, u8 egress port, u8 queue, u8 action flags (bit 0 queue, bit 1 mark). */

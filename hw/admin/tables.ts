@@ -8,6 +8,7 @@ import * as K from '../parse/key-layout.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
 import { INSERT_BUCKET_FULL, INSERT_EXISTS, INSERT_TABLE_FULL } from '../table/exact-match.ts';
 import type { EntryStats } from '../table/entry-stats.ts';
+import { ManagedTcam } from '../table/managed-tcam.ts';
 import * as F from './format.ts';
 import { PROTO_TCP, PROTO_UDP } from '../wire/headers.ts';
 
@@ -16,6 +17,11 @@ export class AdminTables {
   status: F.Status = F.Status.OK;
   detail: F.Detail = F.Detail.NONE;
   result = 0;
+
+  /** Time at which the last change is wholly in the tables, ps; the queue clears it before a command. */
+  settledPs = 0;
+  /** Set when the device places TCAM rules by priority. */
+  readonly managed: ManagedTcam | null;
 
   private readonly ctx: DeviceContext;
   private readonly pipeline: Pipeline;
@@ -37,6 +43,11 @@ export class AdminTables {
     this.flowOwner = new Uint8Array(pipeline.flows.capacity);
     this.tcamCookie = new Uint32Array(pipeline.tcam.entries);
     this.tcamOwner = new Uint8Array(pipeline.tcam.entries);
+    const { tcam, admin } = ctx.config;
+    this.managed =
+      tcam.placement === undefined
+        ? null
+        : new ManagedTcam(tcam.placement, pipeline.tcam, ctx.scheduler, admin.movePs);
   }
 
   /** Cookie that FLOW_ADD gave an entry. */
@@ -48,6 +59,8 @@ export class AdminTables {
   flowAdd(command: DataView, functionIndex: number): void {
     if (!this.readFlowKey(command) || !this.readFlowAction(command)) return;
     const handle = this.pipeline.flows.insert(this.key);
+    this.settledPs =
+      this.ctx.scheduler.nowPs + this.pipeline.flows.lastMoves * this.ctx.config.admin.movePs;
     if (handle === INSERT_EXISTS) return this.answer(F.Status.EXISTS, F.Detail.SAME_KEY);
     if (handle === INSERT_TABLE_FULL) return this.answer(F.Status.NO_SPACE, F.Detail.TABLE_FULL);
     if (handle === INSERT_BUCKET_FULL) return this.answer(F.Status.NO_SPACE, F.Detail.BUCKET_FULL);
@@ -70,37 +83,24 @@ export class AdminTables {
 
   /** TCAM_ADD. */
   tcamAdd(command: DataView, functionIndex: number): void {
-    const tcam = this.pipeline.tcam;
-    let position = command.getUint32(F.TCAM_POSITION, true);
-    if (position === F.TCAM_FIRST_FREE) {
-      position = tcam.firstFree();
-      if (position < 0) return this.answer(F.Status.NO_SPACE, F.Detail.TABLE_FULL);
+    const handle = this.managed === null ? this.tcamPlace(command) : this.managed.nextHandle();
+    if (handle < 0) {
+      if (this.managed !== null) this.answer(F.Status.NO_SPACE, F.Detail.TABLE_FULL);
+      return;
     }
-    if (position >= tcam.entries) return this.answer(F.Status.NO_SPACE, F.Detail.POSITION_RANGE);
-    if (tcam.isUsed(position)) return this.answer(F.Status.EXISTS, F.Detail.POSITION_TAKEN);
-    const flags = command.getUint8(F.TCAM_FLAGS);
-    const queue = command.getUint8(F.TCAM_QUEUE);
-    const verdict = command.getUint8(F.TCAM_VERDICT);
-    const outPort = command.getUint8(F.TCAM_OUT_PORT);
-    const usesQueue = (flags & F.TCAM_FLAG_QUEUE) !== 0;
-    if ((flags & ~3) !== 0) return this.answer(F.Status.BAD_ACTION, F.Detail.ACTION_FLAGS);
-    if (!this.checkVerdict(verdict, outPort, queue, usesQueue, F.Verdict.CONTINUE)) return;
-    for (let i = 0; i < K.TCAM_WORDS; i++) {
-      this.value[i] = command.getUint32(F.TCAM_VALUE + 4 * i, true);
-      this.mask[i] = command.getUint32(F.TCAM_MASK + 4 * i, true);
+    if (!this.readTcamRule(command)) return;
+    this.pipeline.tcamActions.write(handle, this.action);
+    this.pipeline.tcamStats.clear(handle, this.ctx.scheduler.nowPs);
+    if (this.managed === null) this.pipeline.tcam.set(handle, this.value, this.mask);
+    else {
+      const priority = command.getUint32(F.TCAM_POSITION, true);
+      if (!this.managed.add(priority, this.value, this.mask))
+        return this.answer(F.Status.BAD_KEY, F.Detail.PRIORITY_RANGE);
+      this.settledPs = this.managed.settledPs;
     }
-    this.action.fill(0);
-    this.action[A.A_FLAGS] =
-      (usesQueue ? F.ActionFlag.QUEUE : 0) |
-      ((flags & F.TCAM_FLAG_MARK) !== 0 ? F.ActionFlag.MARK : 0);
-    this.action[A.A_VERDICT] = verdict | (outPort << 8) | (queue << 16);
-    this.action[A.A_MARK] = command.getUint32(F.TCAM_MARK, true);
-    tcam.set(position, this.value, this.mask);
-    this.pipeline.tcamActions.write(position, this.action);
-    this.pipeline.tcamStats.clear(position, this.ctx.scheduler.nowPs);
-    this.tcamCookie[position] = command.getUint32(F.CMD_COOKIE, true);
-    this.tcamOwner[position] = functionIndex;
-    this.answer(F.Status.OK, F.Detail.NONE, position);
+    this.tcamCookie[handle] = command.getUint32(F.CMD_COOKIE, true);
+    this.tcamOwner[handle] = functionIndex;
+    this.answer(F.Status.OK, F.Detail.NONE, handle);
   }
 
   /** TCAM_DEL. */
@@ -108,8 +108,9 @@ export class AdminTables {
     const position = command.getUint32(F.DEL_HANDLE, true);
     if (position >= this.pipeline.tcam.entries)
       return this.answer(F.Status.NOT_FOUND, F.Detail.HANDLE_RANGE);
-    if (!this.pipeline.tcam.remove(position))
-      return this.answer(F.Status.NOT_FOUND, F.Detail.HANDLE_FREE);
+    const isRemoved = (this.managed ?? this.pipeline.tcam).remove(position);
+    if (!isRemoved) return this.answer(F.Status.NOT_FOUND, F.Detail.HANDLE_FREE);
+    if (this.managed !== null) this.settledPs = this.managed.settledPs;
     this.answer(F.Status.OK, F.Detail.NONE, position);
   }
 
@@ -185,16 +186,18 @@ export class AdminTables {
     this.answer(F.Status.OK, F.Detail.NONE, removed);
   }
 
-  /** Removes the entries that a function added (−1: all); returns how many. */
+  /** Removes the entries that a function added (−1: all), at once; returns how many. */
   removeAll(functionIndex: number): number {
-    const { flows, tcam } = this.pipeline;
+    const { flows } = this.pipeline;
+    const tcam = this.managed ?? this.pipeline.tcam;
     let removed = 0;
     for (let h = 0; h < flows.capacity; h++)
       if (functionIndex < 0 || this.flowOwner[h] === functionIndex)
         removed += flows.remove(h) ? 1 : 0;
-    for (let p = 0; p < tcam.entries; p++)
+    for (let p = 0; p < this.pipeline.tcam.entries; p++)
       if (functionIndex < 0 || this.tcamOwner[p] === functionIndex)
         removed += tcam.remove(p) ? 1 : 0;
+    this.managed?.flush();
     return removed;
   }
 
@@ -206,7 +209,48 @@ export class AdminTables {
   }
 
   private isUsed(isFlow: boolean, handle: number): boolean {
-    return isFlow ? this.pipeline.flows.isUsed(handle) : this.pipeline.tcam.isUsed(handle);
+    if (isFlow) return this.pipeline.flows.isUsed(handle);
+    return (this.managed ?? this.pipeline.tcam).isUsed(handle);
+  }
+
+  /** The position that TCAM_ADD names; −1 with an answer when it cannot be had. */
+  private tcamPlace(command: DataView): number {
+    const tcam = this.pipeline.tcam;
+    let position = command.getUint32(F.TCAM_POSITION, true);
+    if (position === F.TCAM_FIRST_FREE) {
+      position = tcam.firstFree();
+      if (position < 0) this.answer(F.Status.NO_SPACE, F.Detail.TABLE_FULL);
+      return position;
+    }
+    if (position >= tcam.entries) {
+      this.answer(F.Status.NO_SPACE, F.Detail.POSITION_RANGE);
+      return -1;
+    }
+    if (!tcam.isUsed(position)) return position;
+    this.answer(F.Status.EXISTS, F.Detail.POSITION_TAKEN);
+    return -1;
+  }
+
+  /** Key and action of TCAM_ADD; false with an answer when the action is not possible. */
+  private readTcamRule(command: DataView): boolean {
+    const flags = command.getUint8(F.TCAM_FLAGS);
+    const queue = command.getUint8(F.TCAM_QUEUE);
+    const verdict = command.getUint8(F.TCAM_VERDICT);
+    const outPort = command.getUint8(F.TCAM_OUT_PORT);
+    const usesQueue = (flags & F.TCAM_FLAG_QUEUE) !== 0;
+    if ((flags & ~3) !== 0) return this.refuse(F.Status.BAD_ACTION, F.Detail.ACTION_FLAGS);
+    if (!this.checkVerdict(verdict, outPort, queue, usesQueue, F.Verdict.CONTINUE)) return false;
+    for (let i = 0; i < K.TCAM_WORDS; i++) {
+      this.value[i] = command.getUint32(F.TCAM_VALUE + 4 * i, true);
+      this.mask[i] = command.getUint32(F.TCAM_MASK + 4 * i, true);
+    }
+    this.action.fill(0);
+    this.action[A.A_FLAGS] =
+      (usesQueue ? F.ActionFlag.QUEUE : 0) |
+      ((flags & F.TCAM_FLAG_MARK) !== 0 ? F.ActionFlag.MARK : 0);
+    this.action[A.A_VERDICT] = verdict | (outPort << 8) | (queue << 16);
+    this.action[A.A_MARK] = command.getUint32(F.TCAM_MARK, true);
+    return true;
   }
 
   private readFlowKey(command: DataView): boolean {

@@ -148,9 +148,10 @@ export class Pipeline {
     const position = this.tcam.lookup(this.tcamKey);
     if (position < 0) return false;
     this.tcamPosition = position;
-    this.tcamStats.hit(position, this.executor.lenBytes, this.timePs);
+    const handle = this.tcam.handleAt[position];
+    this.tcamStats.hit(handle, this.executor.lenBytes, this.timePs);
     const words = this.tcamActions.words;
-    const verdict = this.takeAction(words, position * ACTION_WORDS);
+    const verdict = this.takeAction(words, handle * ACTION_WORDS);
     if (verdict === Verdict.CONTINUE) return false;
     this.verdict = verdict;
     if (verdict === Verdict.TO_HOST) this.missReason = MissReason.ACTION_TO_HOST;

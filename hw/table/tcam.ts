@@ -1,8 +1,8 @@
 // Ternary table: value and mask planes, priority by position (the lowest position that matches wins).
 //
 // A lookup is a linear scan over the used positions with early exit: (key ^ value) & mask per word. The modelled cost is
-// a constant number of cycles whatever the scan costs us. Later: an index beside the scan, slices and key widths, range
-// expansion, moves. Oracle in tests: test/reference/position-tcam.ts.
+// a constant number of cycles whatever the scan costs us. Slices and key widths: slices.ts; an index beside the scan:
+// classifier/; who decides positions: the driver, or managed-tcam.ts. Oracle in tests: test/reference/position-tcam.ts.
 
 import { TCAM_WORDS } from '../parse/key-layout.ts';
 
@@ -13,6 +13,9 @@ export class Tcam {
   hits = 0;
   misses = 0;
 
+  /** Handle of the rule at each position: the position itself, unless rules are placed by priority (managed-tcam.ts). */
+  readonly handleAt: Int32Array;
+
   private readonly value: Uint32Array;
   private readonly mask: Uint32Array;
   private readonly used: Uint8Array;
@@ -21,6 +24,7 @@ export class Tcam {
 
   constructor(entries: number) {
     this.entries = entries;
+    this.handleAt = Int32Array.from({ length: entries }, (_, position) => position);
     this.value = new Uint32Array(entries * TCAM_WORDS);
     this.mask = new Uint32Array(entries * TCAM_WORDS);
     this.used = new Uint8Array(entries);

@@ -6,7 +6,7 @@
 // The table stays readable all the time. (Some devices stop lookups while they move entries, hw 3.1 FastUp; a caller
 // that models one of those reserves its pipeline for the time that `play` returns.)
 
-import type { EventHandler, Scheduler } from '../../time/scheduler.ts';
+import { NO_EVENT, type EventHandler, type Scheduler } from '../../time/scheduler.ts';
 import type { StepLog } from './engine.ts';
 
 /** What the player writes to. Ids are the caller's; it knows the keys. */
@@ -48,9 +48,10 @@ export class StepPlayer implements EventHandler {
   private readonly scheduler: Scheduler;
   private readonly target: StepTarget;
   private readonly costs: StepCosts;
-  /** Table writes to come, in order: (id, place), id −1 for an invalidation. */
-  private readonly writes: { id: number; place: number }[] = [];
+  /** Table writes to come, in order: id −1 for an invalidation. */
+  private readonly writes: { id: number; place: number; atPs: number }[] = [];
   private next = 0;
+  private event = NO_EVENT;
 
   constructor(scheduler: Scheduler, target: StepTarget, costs: StepCosts) {
     this.scheduler = scheduler;
@@ -58,7 +59,7 @@ export class StepPlayer implements EventHandler {
     this.costs = costs;
   }
 
-  /** Queues the steps behind those still playing; returns when the last one is done, ps. */
+  /** Queues the steps behind those still playing; returns when the last one is done, ps. What takes no time is done now. */
   play(steps: StepLog): number {
     let atPs = Math.max(this.scheduler.nowPs, this.donePs);
     for (let i = 0; i < steps.count; i++) {
@@ -66,26 +67,47 @@ export class StepPlayer implements EventHandler {
       const from = steps.from[i];
       const to = steps.to[i];
       atPs += from >= 0 && to >= 0 ? this.costs.movePs : this.costs.writePs;
-      if (to >= 0) this.push(id, to, atPs);
-      if (from >= 0) this.push(-1, from, atPs);
+      if (to >= 0) this.writes.push({ id, place: to, atPs });
+      if (from >= 0) this.writes.push({ id: -1, place: from, atPs });
     }
     this.donePs = atPs;
+    if (this.event === NO_EVENT) this.proceed();
     return atPs;
+  }
+
+  /** Does everything that is still to come at once (a reset). */
+  flush(): void {
+    this.scheduler.cancel(this.event);
+    this.event = NO_EVENT;
+    while (this.next < this.writes.length) this.writeNext();
+    this.donePs = Math.min(this.donePs, this.scheduler.nowPs);
+    this.proceed();
   }
 
   /** The next write happens now. */
   onEvent(): void {
-    const { id, place } = this.writes[this.next++];
-    if (id >= 0) this.target.writeEntry(id, place);
-    else this.target.invalidatePlace(place);
-    if (this.next === this.writes.length) {
+    this.event = NO_EVENT;
+    this.writeNext();
+    this.proceed();
+  }
+
+  private proceed(): void {
+    const nowPs = this.scheduler.nowPs;
+    // A copy and the invalidation after it are two events; only what was due at the call itself is done in one go.
+    const isFirst = this.next === 0;
+    while (isFirst && this.next < this.writes.length && this.writes[this.next].atPs <= nowPs)
+      this.writeNext();
+    if (this.next < this.writes.length)
+      this.event = this.scheduler.schedule(this.writes[this.next].atPs, this);
+    else {
       this.writes.length = 0;
       this.next = 0;
     }
   }
 
-  private push(id: number, place: number, atPs: number): void {
-    this.writes.push({ id, place });
-    this.scheduler.schedule(atPs, this);
+  private writeNext(): void {
+    const { id, place } = this.writes[this.next++];
+    if (id >= 0) this.target.writeEntry(id, place);
+    else this.target.invalidatePlace(place);
   }
 }
