@@ -18,7 +18,7 @@ export function tellClassbench(rule: Rule): Told {
   telling.say(range(telling, 'sport'), range(telling, 'dport'));
   telling.say(protocol(telling), '0x0000/0x0000');
   telling.refuseUnsaid();
-  for (const action of rule.actions) telling.refuseAction(action, 'the rule without actions');
+  for (const action of rule.actions) telling.refuseAction(action, 'no actions (--ignore-actions)');
   if (rule.group > 0) telling.refuseAttribute(`group ${rule.group}`, 'all rules in one group');
   return telling.end('\t');
 }

@@ -52,8 +52,13 @@ export function convertRules(rules: readonly Rule[], options: ConvertOptions): C
     if (!same && to === 'ovs') told.refusals.push(...refuseShadows(rule, prepared));
     const original = rules[rule.order] ?? rule;
     const text = told.refusals.length === 0 ? told.text : '';
-    return { rule: original, text, refusals: told.refusals };
+    return { rule: original, text, refusals: told.refusals.sort(byPlace) };
   });
+}
+
+/** By place in the text; what is about no single place first. */
+function byPlace(a: Refusal, b: Refusal): number {
+  return (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0);
 }
 
 function actionsFor(rule: Rule, { action, ignoreActions }: ConvertOptions): Action[] {

@@ -186,13 +186,16 @@ function tunnelKey(telling: Telling): string {
   return parts.join(',');
 }
 
+/** Actions after which nothing is left to say; a list that ends otherwise would let the packet pass. */
+const FINAL = ['drop', 'output', 'trap', 'goto', 'pass', 'continue', 'queue', 'rss', 'vf'];
+
 function actionsText(telling: Telling): string {
   const { actions } = telling.rule;
   const parts: string[] = [];
   const last = actions.at(-1);
   if (last === undefined)
     telling.refuseAttribute('a rule without actions', 'an action (--action drop)');
-  else if (!['drop', 'output', 'trap', 'goto', 'pass', 'continue'].includes(last.kind))
+  else if (!FINAL.includes(last.kind))
     telling.refuseAction({ kind: 'pass', at: last.at }, 'a last action that sends or drops');
   for (let at = 0; at < actions.length; at++) {
     const action = actions[at];

@@ -129,7 +129,9 @@ describe('tc flower lines as Linux reads them', () => {
     expect(asHex(rule, 'ct_label')).toBe('201/ffff');
     expect(asHex(rule, 'ct_state')).toBe('22/22');
     const tagged = read.rules[2];
-    expect(asHex(tagged, 'ipv6_dst')).toBe(`fd${'0'.repeat(30)}/${'f'.repeat(16)}${'0'.repeat(16)}`);
+    expect(asHex(tagged, 'ipv6_dst')).toBe(
+      `fd${'0'.repeat(30)}/${'f'.repeat(16)}${'0'.repeat(16)}`,
+    );
     expect(asHex(tagged, 'icmp_type')).toBe('80/ff');
     expect(asHex(tagged, 'icmp_code')).toBe('0/ff');
     expect(asHex(read.rules[1], 'ip_frag')).toBe('1/1');
