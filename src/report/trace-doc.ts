@@ -12,18 +12,19 @@ export function traceDocument(): string {
     });
   return `# The packet trace (\`flowtwin replay --trace FILE\`)
 
-NDJSON: one record per packet, written when its fate is known. \`schema\` is \`${TRACE_SCHEMA}\`; the number grows when a key changes
-its meaning or goes. Made from \`src/report/trace-schema.ts\`.
+NDJSON: one record per packet, written when its fate is known. \`schema\` is \`${TRACE_SCHEMA}\`;
+the number grows when a key changes its meaning or goes. Made from \`src/report/trace-schema.ts\`.
 
 | key | meaning |
 | --- | --- |
 | \`packet\` | number in order of arrival, from 1 |
 | \`port\`, \`arrivalPs\`, \`lenBytes\` | where and when the first bit arrived, length without FCS |
 | \`key\` | the parsed flow key in the text syntax of OVS datapath keys |
-| \`steps\` | what happened, in order of time: \`tPs\` (simulated time), \`step\`, its fields, \`text\` where a step has words |
+| \`steps\` | in order of time: \`tPs\`, \`step\`, its fields, \`text\` where a step has words |
 | \`fate\`, \`reason\`, \`endPs\` | how it ended, why (drops and local ends), and when |
 
-Reasons are those of docs/run-report.md. Fields named \`handle\` are flow-table entries, \`ifindex\` network devices.
+Times are simulated, in picoseconds. Reasons are those of docs/run-report.md. Fields named
+\`handle\` are flow-table entries, \`ifindex\` network devices.
 
 | step | meaning | fields |
 | --- | --- | --- |

@@ -31,18 +31,18 @@ import { Links } from './links.ts';
 import { HOOK_NAMES, NF_ACCEPT, NF_DROP, NF_STOLEN, NetfilterHooks } from './netfilter/hooks.ts';
 import { STACK_DROPS, StackDrop } from './outcome.ts';
 import type { StackObserver } from './outcome.ts';
+import {
+  ETH_P_8021Q,
+  ETH_P_ARP,
+  ETH_P_IP,
+  ETH_P_IPV6,
+  PACKET_BROADCAST,
+  PACKET_HOST,
+  PACKET_MULTICAST,
+  PACKET_OTHERHOST,
+} from './packet-types.ts';
 import { Sysctl } from './sysctl.ts';
 import { TraceStep } from './trace-steps.ts';
-
-export const PACKET_HOST = 0;
-export const PACKET_BROADCAST = 1;
-export const PACKET_MULTICAST = 2;
-export const PACKET_OTHERHOST = 3;
-
-export const ETH_P_IP = 0x0800;
-export const ETH_P_ARP = 0x0806;
-export const ETH_P_8021Q = 0x8100;
-export const ETH_P_IPV6 = 0x86dd;
 
 const ETH_HEADER_BYTES = 14;
 const VLAN_TAG_BYTES = 4;

@@ -373,7 +373,8 @@ function getText(stack: NetStack, to: Prefix, e: FibEntry): string {
   if (to.family === AF_INET6)
     return (
       `${type}${formatAddress(to.address)} from :: ${via}dev ${dev} ` +
-      `${e.protocol === RTPROT_BOOT ? '' : `proto ${protocolName(e.protocol)} `}${src}metric ${e.metric} pref medium\n`
+      (e.protocol === RTPROT_BOOT ? '' : `proto ${protocolName(e.protocol)} `) +
+      `${src}metric ${e.metric} pref medium\n`
     );
   const mtu = e.mtuBytes === 0 ? '' : `mtu ${e.mtuBytes} `;
   const flags = e.type === 'unicast' ? '' : `<${e.type}> `;

@@ -9,7 +9,7 @@ import type { SkBuff } from '../../../driver/skb.ts';
 import { PS_PER_S } from '../../../hw/time/units.ts';
 import { LOCAL_PACKET_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
-import { ETH_P_ARP, PACKET_HOST, PACKET_OTHERHOST } from '../net-stack.ts';
+import { ETH_P_ARP, PACKET_HOST, PACKET_OTHERHOST } from '../packet-types.ts';
 import { StackDrop } from '../outcome.ts';
 import { loadInt32, storeUint16 } from './address.ts';
 import type { Neighbour } from './neigh.ts';

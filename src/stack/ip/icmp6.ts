@@ -6,7 +6,7 @@
 import type { SkBuff } from '../../../driver/skb.ts';
 import { LOCAL_PACKET_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
-import { PACKET_HOST } from '../net-stack.ts';
+import { PACKET_HOST } from '../packet-types.ts';
 import { TraceStep } from '../trace-steps.ts';
 import { storeInt32, storeUint16 } from './address.ts';
 import type { IcmpLimit } from './icmp-limit.ts';

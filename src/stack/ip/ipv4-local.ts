@@ -8,7 +8,7 @@ import { CHECKSUM_UNNECESSARY } from '../../../driver/skb.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { LOCAL_PACKET_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
-import { PACKET_HOST } from '../net-stack.ts';
+import { PACKET_HOST } from '../packet-types.ts';
 import { NF_INET_LOCAL_IN } from '../netfilter/hooks.ts';
 import { StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';

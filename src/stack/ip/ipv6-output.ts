@@ -6,7 +6,7 @@ import { SKB_HEADROOM_BYTES } from '../../../driver/skb.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { FRAGMENT_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
-import { ETH_P_IPV6 } from '../net-stack.ts';
+import { ETH_P_IPV6 } from '../packet-types.ts';
 import { NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING } from '../netfilter/hooks.ts';
 import { StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';

@@ -8,7 +8,7 @@ import { IFF_LOOPBACK } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { IP_FORWARD_PS, IP_RECEIVE_PS, ROUTE_LOOKUP_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
-import { PACKET_HOST, PACKET_OTHERHOST } from '../net-stack.ts';
+import { PACKET_HOST, PACKET_OTHERHOST } from '../packet-types.ts';
 import { NF_INET_FORWARD, NF_INET_PRE_ROUTING } from '../netfilter/hooks.ts';
 import { PATH_CLASSIC, StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';
