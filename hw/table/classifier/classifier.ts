@@ -17,8 +17,8 @@
 // 5. Priorities prune. A table knows the best priority below it and tables stand in that order: the first that cannot win ends
 //    the node; leaves are in order as well. Safe direction: a best that is too good (left by a removal) costs a probe; one that
 //    is too bad would lose matches, so inserts always lower it.
-// 6. Rebuilds without a pause. When as many updates have come as there were rules, a second tree is planned from a sample and
-//    then filled with MOVES_PER_UPDATE rules on every update, which also goes to the second tree if it is its turn. Lookups use
+// 6. Rebuilds without a pause. When as many updates have come as there were rules, a second tree is planned from a sample, in
+//    steps, and then filled with MOVES_PER_UPDATE rules on every update, which also goes to the second tree if it is its turn. Lookups use
 //    the first until the second is complete. Cost: twice the memory meanwhile, and updates that do nine inserts.
 // 7. Port ranges stay ranges. Leaves compare low and high; tables hash on the prefix that low and high have in common, if any.
 //
@@ -60,6 +60,7 @@ export abstract class RuleIndex {
   /** The tree that will take over, null when no rebuild is under way. It holds the rules with ids below `nextId`. */
   private next: Tree | null = null;
   private nextId = 0;
+  private nextPlanned = false;
   /** Inserts and removes since the tree in use was planned. */
   private updates = 0;
   /** Rules when it was planned. */
@@ -150,8 +151,12 @@ export abstract class RuleIndex {
 
   private afterUpdate(): void {
     this.updates++;
-    if (this.next !== null) this.moveSome(this.next);
-    else if (this.updates > Math.max(REBUILD_UPDATES_MIN, this.plannedRules)) this.startRebuild();
+    if (this.next !== null) {
+      if (this.nextPlanned) this.moveSome(this.next);
+      else this.nextPlanned = this.next.advancePlan();
+    }
+    if (this.next === null && this.updates > Math.max(REBUILD_UPDATES_MIN, this.plannedRules))
+      this.startRebuild();
     this.fitPending();
   }
 
@@ -160,7 +165,8 @@ export abstract class RuleIndex {
     const sample = this.liveIds(stride);
     const words = this.tree.arena.usedWords;
     this.next = new Tree(this.layout, this.multipliers, this.store, words + (words >> 2));
-    this.next.prepare(sample, sample.length, this.ruleCount);
+    this.next.beginPlan(sample, this.ruleCount);
+    this.nextPlanned = false;
     this.nextId = 0;
     this.plannedRules = this.ruleCount;
     this.updates = 0;

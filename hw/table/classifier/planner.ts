@@ -7,18 +7,21 @@
 // it leaves over), until leaving the rest in a list is cheaper.
 //
 // Candidates: the masks of the rules at hand and what intersecting them gives, climbed from a few starting points. Cost: a sample
-// of at most SAMPLE_MAX rules, so that planning has a bound (about 2 ms) however many rules there are. Safe direction: a bad
+// of at most SAMPLE_MAX rules, so that planning has a bound (1 to 4 ms) however many rules there are, and it can go in steps. Safe direction: a bad
 // mask costs time, never a match, since leaves verify whole rules and rules that no mask serves stay in the node's rest.
 
 import type { RecordLayout } from './layout.ts';
 
 /** Rules looked at when planning a larger set; 512 planned twice as long and looked up no faster. */
-const SAMPLE_MAX = 256;
+export const SAMPLE_MAX = 256;
 /** Most hash tables of one node. */
 export const TABLES_MAX = 16;
 /** Distinct masks considered in one climb. */
 const DISTINCT_MAX = 48;
 const GROUP_SLOTS = 1024;
+/** Starting points of climbs: the intersection of all masks, then the STARTS masks most used. */
+const FIRST_START = -1;
+const STARTS = 3;
 
 // The cost model, in ns, fitted by trying (docs/classifier.md).
 const PROBE_NS = 5;
@@ -38,6 +41,8 @@ function searchNs(ruleCount: number): number {
 export class Planner {
   /** The masks chosen by the last `plan`, `keyWords` words each. */
   readonly masks: Int32Array;
+  /** How many masks are in `masks`. */
+  tableCount = 0;
   private readonly layout: RecordLayout;
   private readonly multipliers: Int32Array;
   private readonly sample = new Int32Array(SAMPLE_MAX);
@@ -47,7 +52,10 @@ export class Planner {
   private readonly distinct: Int32Array;
   private readonly distinctUses = new Int32Array(DISTINCT_MAX);
   private distinctCount = 0;
+  /** Starting point of the next climb. */
+  private start = FIRST_START;
   private readonly best: Int32Array;
+  private bestNs = Infinity;
   private readonly trial: Int32Array;
   // Groups of sampled rules that a mask does not tell apart: open addressing on the hash of the masked value.
   private readonly groupHash = new Int32Array(GROUP_SLOTS);
@@ -66,63 +74,79 @@ export class Planner {
   }
 
   /**
-   * Plans tables for `ruleCount` rules, of which `ids` holds `idCount`; returns how many masks it left in `masks`
-   * (0: keep a list).
+   * Plans tables for `ruleCount` rules, of which `ids` holds `idCount`, from a sample of `sampleMax`; returns how many masks it
+   * left in `masks` (0: keep a list).
    */
-  plan(store: Int32Array, ids: Int32Array, idCount: number, ruleCount: number): number {
-    const { keyWords, storeWords } = this.layout;
-    this.sampleCount = Math.min(idCount, SAMPLE_MAX);
+  plan(
+    store: Int32Array,
+    ids: Int32Array,
+    idCount: number,
+    ruleCount: number,
+    sampleMax: number,
+  ): number {
+    this.begin(ids, idCount, ruleCount, sampleMax);
+    while (!this.advance(store));
+    return this.tableCount;
+  }
+
+  /** Starts a plan that `advance` carries on: the same as `plan` in steps of less than 1 ms. */
+  begin(ids: Int32Array, idCount: number, ruleCount: number, sampleMax: number): void {
+    const { storeWords } = this.layout;
+    this.sampleCount = Math.min(idCount, sampleMax, SAMPLE_MAX);
     this.scale = ruleCount / this.sampleCount;
     const stride = idCount / this.sampleCount;
     for (let i = 0; i < this.sampleCount; i++)
       this.sample[i] = (ids[Math.floor(i * stride)] as number) * storeWords;
-    let tableCount = 0;
-    while (tableCount < TABLES_MAX && this.sampleCount > 0) {
-      const bestNs = this.findMask(store);
-      if (bestNs >= RULE_NS * this.sampleCount * this.scale) break;
-      this.masks.set(this.best, tableCount * keyWords);
-      tableCount++;
-      this.dropServed(store);
-    }
-    return tableCount;
+    this.tableCount = 0;
+    this.start = FIRST_START;
   }
 
-  /** Finds the mask with the lowest cost for the sample, into `best`; returns its cost. */
-  private findMask(store: Int32Array): number {
-    const { keyWords } = this.layout;
-    this.listDistinct(store);
-    let bestNs = Infinity;
-    // Starting points: the intersection of all masks, and the three most used.
-    for (let start = -1; start < Math.min(3, this.distinctCount); start++) {
-      const current = this.startMask(start);
-      let currentNs = this.costNs(store, current);
-      for (;;) {
-        let climbedNs = currentNs;
-        let step = -1;
-        for (let i = 0; i < this.distinctCount && start >= 0; i++) {
-          if (!this.intersect(current, i)) continue;
-          const trialNs = this.costNs(store, this.trial);
-          if (trialNs < climbedNs) {
-            climbedNs = trialNs;
-            step = i;
-          }
-        }
-        if (step < 0) break;
-        this.intersect(current, step);
-        current.set(this.trial);
-        currentNs = climbedNs;
-      }
-      if (currentNs < bestNs) {
-        bestNs = currentNs;
-        for (let word = 0; word < keyWords; word++) this.best[word] = current[word] as number;
-      }
+  /** One climb; true when the plan is complete. Rules may change in between: the plan suits the store as it was read. */
+  advance(store: Int32Array): boolean {
+    if (this.tableCount === TABLES_MAX || this.sampleCount === 0) return true;
+    if (this.start === FIRST_START) {
+      this.listDistinct(store);
+      this.bestNs = Infinity;
     }
-    return bestNs;
+    this.climb(store, this.start);
+    this.start++;
+    if (this.start < Math.min(STARTS, this.distinctCount)) return false;
+    this.start = FIRST_START;
+    if (this.bestNs >= RULE_NS * this.sampleCount * this.scale) return true;
+    this.masks.set(this.best, this.tableCount * this.layout.keyWords);
+    this.tableCount++;
+    this.dropServed(store);
+    return false;
+  }
+
+  /** Intersects a starting point with other masks for as long as that lowers its cost; keeps the result if it is the best. */
+  private climb(store: Int32Array, start: number): void {
+    const current = this.startMask(start);
+    let currentNs = this.costNs(store, current);
+    for (;;) {
+      let climbedNs = currentNs;
+      let step = -1;
+      for (let i = 0; i < this.distinctCount && start !== FIRST_START; i++) {
+        if (!this.intersect(current, i)) continue;
+        const trialNs = this.costNs(store, this.trial);
+        if (trialNs < climbedNs) {
+          climbedNs = trialNs;
+          step = i;
+        }
+      }
+      if (step < 0) break;
+      this.intersect(current, step);
+      current.set(this.trial);
+      currentNs = climbedNs;
+    }
+    if (currentNs >= this.bestNs) return;
+    this.bestNs = currentNs;
+    this.best.set(current);
   }
 
   private startMask(start: number): Int32Array {
     const { keyWords } = this.layout;
-    if (start >= 0) return this.distinct.slice(start * keyWords, (start + 1) * keyWords);
+    if (start !== FIRST_START) return this.distinct.slice(start * keyWords, (start + 1) * keyWords);
     const common = new Int32Array(keyWords).fill(-1);
     for (let i = 0; i < this.distinctCount * keyWords; i++)
       common[i % keyWords] = (common[i % keyWords] as number) & (this.distinct[i] as number);

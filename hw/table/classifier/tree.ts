@@ -20,17 +20,23 @@ import {
 import type { RuleStore } from './blocks.ts';
 import { PRIORITY, RULE_ID } from './layout.ts';
 import type { RecordLayout } from './layout.ts';
-import { Planner } from './planner.ts';
+import { Planner, SAMPLE_MAX } from './planner.ts';
 
 /** Rules that a leaf takes before a node is considered in its place; 6 was 25 % slower, 20 alike (docs/classifier.md). */
 const LEAF_MAX = 16;
 /** Nodes up to this size are planned again at once when they have doubled: 1 ms at most. */
 const REPLAN_MAX = 512;
+/** Rules looked at when planning while one rule goes in. */
+const UPDATE_SAMPLE = 32;
 
 export class Tree extends Blocks {
   /** Reference of the root. */
   root = 0;
   private readonly planner: Planner;
+  private planSample: Int32Array = new Int32Array(0);
+  private planRules = 0;
+  /** Rules that a plan looks at: all that it may while loading, fewer while a single rule goes in. */
+  private sampleMax = UPDATE_SAMPLE;
   /** Rules removed so far. */
   private removed = 0;
 
@@ -53,28 +59,38 @@ export class Tree extends Blocks {
   /** Makes the tree hold exactly these rules, planned as a whole. */
   load(ids: Int32Array, count: number): void {
     this.drop(this.root);
+    this.sampleMax = SAMPLE_MAX;
     this.root = this.build(ids, count);
+    this.sampleMax = UPDATE_SAMPLE;
   }
 
   /**
-   * Starts from an empty root whose tables are planned for `ruleCount` rules, of which `sample` holds some, that come one by one.
-   * Tables get their final number of slots: no doubling on the way.
+   * Starts planning the empty tree for `ruleCount` rules, of which `sample` holds some, that will come one by one;
+   * `advancePlan` does it.
    */
-  prepare(sample: Int32Array, sampleCount: number, ruleCount: number): void {
-    this.drop(this.root);
-    this.root = 0;
-    const tables = this.planner.plan(this.store.words, sample, sampleCount, ruleCount);
-    if (tables === 0) return;
-    const node = this.makeNode(tables, this.planner.masks, ruleCount);
+  beginPlan(sample: Int32Array, ruleCount: number): void {
+    this.planSample = sample;
+    this.planRules = ruleCount;
+    this.planner.begin(sample, sample.length, ruleCount, SAMPLE_MAX);
+  }
+
+  /** A step of less than 1 ms; true when the tree is ready for its rules. Tables have their final size: no doubling. */
+  advancePlan(): boolean {
+    if (!this.planner.advance(this.store.words)) return false;
+    const tables = this.planner.tableCount;
+    if (tables === 0) return true;
+    const node = this.makeNode(tables, this.planner.masks, this.planRules);
     this.root = -node;
     const shares = new Int32Array(tables);
-    for (let i = 0; i < sampleCount; i++) {
+    const sample = this.planSample;
+    for (let i = 0; i < sample.length; i++) {
       const table = this.tableFor(node, sample[i] as number);
       if (table !== 0) this.addShare(shares, node, table);
     }
-    const scale = ruleCount / sampleCount;
+    const scale = this.planRules / sample.length;
     for (let i = 0; i < tables; i++)
       this.makeSlots(node + NODE_TABLES + i * this.tableWords, (shares[i] as number) * scale);
+    return true;
   }
 
   private addShare(shares: Int32Array, node: number, table: number): void {
@@ -88,7 +104,7 @@ export class Tree extends Blocks {
   private build(ids: Int32Array, count: number): number {
     if (count === 0) return 0;
     if (count <= LEAF_MAX) return this.makeLeaf(ids, count, LEAF_MAX);
-    const tables = this.planner.plan(this.store.words, ids, count, count);
+    const tables = this.planner.plan(this.store.words, ids, count, count, this.sampleMax);
     if (tables === 0) return this.makeLeaf(ids, count, 2 * count);
     return this.fillNode(this.makeNode(tables, this.planner.masks, count), tables, ids, count);
   }
