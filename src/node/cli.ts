@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { Command, CommanderError } from 'commander';
 import { CaptureError } from '../capture/index.ts';
+import { registerConvert } from './commands/convert.ts';
 import { registerDissect } from './commands/dissect.ts';
+import { registerLookup } from './commands/lookup.ts';
 import { registerRecording } from './commands/recording.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerShell } from './commands/shell.ts';
@@ -31,6 +33,8 @@ async function main(): Promise<void> {
   registerWhy(program);
   registerDissect(program);
   registerShell(program);
+  registerConvert(program);
+  registerLookup(program);
   registerRecording(program);
   for (const command of program.commands) command.copyInheritedSettings(program);
   await program.parseAsync();
