@@ -7,31 +7,31 @@
 // between columns; `#` opens a comment line. The last column is checked and ignored, as five-tuple tools do: for TCP it is
 // 16 bits of the header that the seeds say little about, for ICMP type and code.
 //
-// Rules are held as columns of one Int32Array, not as objects: 100,000 of them are 4.4 MB. As neutral rules: below,
+// Rules are held as columns of one Int32Array, not as objects: 100,000 of them are 4.8 MB. As neutral rules: below,
 // and classbench-print.ts; headers to look up: classbench-trace.ts.
 
 import type { FiveTupleClassifier, FiveTupleRule } from '../../hw/table/classifier/five-tuple.ts';
 import { ByteScanner } from './byte-scan.ts';
 import { RuleDraft } from './draft.ts';
 import { ETH_IPV4 } from './names.ts';
-import { prefixMask } from './rule.ts';
 import type { Place, Rule } from './rule.ts';
 import { RuleSyntaxError } from './scan.ts';
 import type { LogicalLine } from './scan.ts';
 
 // Words of a rule in `FiveTupleList.words`.
 const SRC = 0;
-const SRC_LENGTH = 1;
+const SRC_MASK = 1;
 const DST = 2;
-const DST_LENGTH = 3;
+const DST_MASK = 3;
 const SRC_PORT_LOW = 4;
 const SRC_PORT_HIGH = 5;
 const DST_PORT_LOW = 6;
 const DST_PORT_HIGH = 7;
 const PROTOCOL = 8;
 const PROTOCOL_MASK = 9;
-const LINE = 10;
-const RULE_WORDS = 11;
+const PRIORITY = 10;
+const LINE = 11;
+const RULE_WORDS = 12;
 
 /** Rules in file order, as numbers. */
 export class FiveTupleList {
@@ -50,9 +50,9 @@ export class FiveTupleList {
     const at = index * RULE_WORDS;
     return {
       src: words[at + SRC],
-      srcMask: maskOfLength(words[at + SRC_LENGTH]),
+      srcMask: words[at + SRC_MASK],
       dst: words[at + DST],
-      dstMask: maskOfLength(words[at + DST_LENGTH]),
+      dstMask: words[at + DST_MASK],
       srcPortLow: words[at + SRC_PORT_LOW],
       srcPortHigh: words[at + SRC_PORT_HIGH],
       dstPortLow: words[at + DST_PORT_LOW],
@@ -62,24 +62,48 @@ export class FiveTupleList {
     };
   }
 
-  /** Puts all rules into a classifier, in one load: id and priority are the index, so the earlier line wins. */
+  /** Puts all rules into a classifier, in one load: the id is the index, so of equal priorities the earlier line wins. */
   loadInto(classifier: FiveTupleClassifier): void {
     classifier.load(() => {
       for (let index = 0; index < this.count; index++)
-        classifier.insert(index, index, this.rule(index));
+        classifier.insert(index, this.words[index * RULE_WORDS + PRIORITY], this.rule(index));
     });
   }
 
-  /** Reads the rule under the cursor as the next of the list. Throws RuleSyntaxError, the list unchanged. */
+  /** Reads the ClassBench rule under the cursor as the next of the list. Throws RuleSyntaxError, the list unchanged. */
   read(scanner: ByteScanner): void {
-    const at = this.count * RULE_WORDS;
-    if (at + RULE_WORDS > this.words.length) {
-      const words = new Int32Array(2 * this.words.length);
-      words.set(this.words);
-      this.words = words;
-    }
+    const at = this.room();
     readRule(scanner, this.words, at, null);
+    this.words[at + PRIORITY] = this.count++;
+  }
+
+  /** Appends a rule from elsewhere: the lowest priority wins. */
+  append(rule: FiveTupleRule, priority: number, line: number): void {
+    const at = this.room();
+    const { words } = this;
+    words[at + SRC] = rule.src;
+    words[at + SRC_MASK] = rule.srcMask;
+    words[at + DST] = rule.dst;
+    words[at + DST_MASK] = rule.dstMask;
+    words[at + SRC_PORT_LOW] = rule.srcPortLow;
+    words[at + SRC_PORT_HIGH] = rule.srcPortHigh;
+    words[at + DST_PORT_LOW] = rule.dstPortLow;
+    words[at + DST_PORT_HIGH] = rule.dstPortHigh;
+    words[at + PROTOCOL] = rule.protocol;
+    words[at + PROTOCOL_MASK] = rule.protocolMask;
+    words[at + PRIORITY] = priority;
+    words[at + LINE] = line;
     this.count++;
+  }
+
+  /** First word of the next rule, the array grown if need be. */
+  private room(): number {
+    const at = this.count * RULE_WORDS;
+    if (at < this.words.length) return at;
+    const words = new Int32Array(2 * this.words.length);
+    words.set(this.words);
+    this.words = words;
+    return at;
   }
 }
 
@@ -144,7 +168,7 @@ function nextColumn(scanner: ByteScanner, what: string): void {
   if (!scanner.skipBlanks() || scanner.atLineEnd()) scanner.fail(`a blank and ${what}`);
 }
 
-/** Address and length into words `at` and `at + 1`; bits beyond the length do not count. */
+/** Address and mask into words `at` and `at + 1`; bits beyond the length do not count. */
 function readPrefix(scanner: ByteScanner, words: Int32Array, at: number, which: string): void {
   let address = 0;
   for (let part = 0; part < 4; part++) {
@@ -153,8 +177,9 @@ function readPrefix(scanner: ByteScanner, words: Int32Array, at: number, which: 
   }
   scanner.take('/');
   const length = scanner.takeNumber(32, `a ${which} prefix length`);
-  words[at] = address & maskOfLength(length);
-  words[at + 1] = length;
+  const mask = length === 0 ? 0 : -1 << (32 - length);
+  words[at] = address & mask;
+  words[at + 1] = mask;
 }
 
 /** Lowest and highest port into words `at` and `at + 1`. */
@@ -168,10 +193,6 @@ function readRange(scanner: ByteScanner, words: Int32Array, at: number, what: st
   if (high < low) scanner.failAt(column, `${what} from ${low} on`, `'${high}'`);
   words[at] = low;
   words[at + 1] = high;
-}
-
-function maskOfLength(lengthBits: number): number {
-  return lengthBits === 0 ? 0 : -1 << (32 - lengthBits);
 }
 
 /** ClassBench lines as neutral rules. Priority is the line's index among the rules: earlier wins. */
@@ -207,10 +228,8 @@ export class ClassbenchReader {
     draft.priority = this.ruleCount++;
     draft.exact('eth_type', ETH_IPV4, place(0));
     draft.mask('ip_proto', [words[PROTOCOL]], [words[PROTOCOL_MASK]], place(4));
-    const srcMask = prefixMask('ipv4_src', words[SRC_LENGTH]);
-    draft.mask('ipv4_src', [words[SRC] >>> 0], srcMask, place(0));
-    const dstMask = prefixMask('ipv4_dst', words[DST_LENGTH]);
-    draft.mask('ipv4_dst', [words[DST] >>> 0], dstMask, place(1));
+    draft.mask('ipv4_src', [words[SRC] >>> 0], [words[SRC_MASK] >>> 0], place(0));
+    draft.mask('ipv4_dst', [words[DST] >>> 0], [words[DST_MASK] >>> 0], place(1));
     draft.range('sport', words[SRC_PORT_LOW], words[SRC_PORT_HIGH], place(2));
     draft.range('dport', words[DST_PORT_LOW], words[DST_PORT_HIGH], place(3));
     return draft.build(line.line, line.text);

@@ -1,5 +1,6 @@
 // What printers share: words put together, refusals collected, and the bookkeeping that no match is passed over in silence.
 
+import { prefixesOf } from './overlap.ts';
 import { matchOf } from './rule.ts';
 import type { Action, FieldMatch, FieldName, Rule } from './rule.ts';
 import { refuse } from './refusal.ts';
@@ -43,7 +44,7 @@ export class Telling {
   }
 
   refuseRange(match: FieldMatch & { kind: 'range' }, widthBits = 16): void {
-    const count = prefixCount(match.low, match.high, widthBits);
+    const count = prefixesOf(match.low, match.high, widthBits).length;
     const remedy = `one rule for each of the ${count} prefixes of ${match.low}-${match.high}`;
     this.refusals.push(refuse('dialect-range', match.field, match.at, remedy));
   }
@@ -69,20 +70,6 @@ export class Telling {
 /** An action as messages name it. */
 export function actionName(action: Action): string {
   return action.kind === 'set_field' ? `set_field ${action.field}` : action.kind;
-}
-
-/** Prefixes that cover low..high exactly, the least number of them. */
-export function prefixCount(low: number, high: number, widthBits: number): number {
-  let count = 0;
-  let from = low;
-  while (from <= high) {
-    let size = 1;
-    while (size < 2 ** widthBits && from % (size * 2) === 0 && from + size * 2 - 1 <= high)
-      size *= 2;
-    from += size;
-    count++;
-  }
-  return count;
 }
 
 /** Lowest and highest value of a match that is one run of values; null for a mask with holes or a wide field. */
