@@ -323,6 +323,36 @@ describe('prefix tables', () => {
     }
   });
 
+  it('chain-ancestor order: chain lengths stay right under insertions and removals', () => {
+    const random = seeded(77);
+    const engine = new ChainAncestorOrder(40);
+    const live = new Map<number, OracleEntry>();
+    const beats = (a: OracleEntry, b: OracleEntry): boolean =>
+      a.priority < b.priority && ((a.value ^ b.value) & a.mask & b.mask) === 0n;
+    const longest = (entry: OracleEntry, isUp: boolean): number =>
+      1 +
+      Math.max(
+        0,
+        ...[...live.values()]
+          .filter((other) => (isUp ? beats(other, entry) : beats(entry, other)))
+          .map((other) => longest(other, isUp)),
+      );
+    for (let id = 0; id < 200; id++) {
+      if (live.size > 12 || (live.size > 0 && random(3) === 0)) {
+        const victim = [...live.keys()][random(live.size)];
+        engine.remove(victim);
+        live.delete(victim);
+      }
+      const mask = MASK_POOL[random(MASK_POOL.length)];
+      const value = KEY_POOL[random(KEY_POOL.length)] & mask;
+      const oracle = { id, priority: random(6), value, mask };
+      engine.insert(ternary(oracle));
+      live.set(id, oracle);
+      for (const entry of live.values())
+        expect(engine.chainLength(entry.id)).toBe(longest(entry, true) + longest(entry, false) - 1);
+    }
+  });
+
   it('entries that no packet matches together never move each other', () => {
     const engine = new ChainAncestorOrder(32);
     for (let i = 0; i < 32; i++) expect(engine.insert(prefix(i, i << 24, 8)).moves).toBe(0);

@@ -17,7 +17,7 @@ import { assert } from '../../base/assert.ts';
 
 /** One ternary entry. A rule with ranges is several of these (ranges.ts), each with its own id. */
 export interface PlacementEntry {
-  /** Not negative, unique in the table. */
+  /** Unique in the table; a small integer (below 2^24: places are kept in an array by id). */
   readonly id: number;
   /** Lower wins. */
   readonly priority: number;
@@ -101,7 +101,8 @@ export class Slots {
   readonly idAt: Int32Array;
   readonly steps = new StepLog();
   count = 0;
-  private readonly places = new Map<number, number>();
+  /** Place of each id, −1 for none. An array: a Map took most of the time of long shifts. */
+  private places = new Int32Array(64).fill(-1);
 
   constructor(depth: number) {
     assert(Number.isInteger(depth) && depth > 0, 'placement: depth must be a positive integer');
@@ -110,13 +111,14 @@ export class Slots {
   }
 
   placeOf(id: number): number {
-    return this.places.get(id) ?? -1;
+    return id < this.places.length ? this.places[id] : -1;
   }
 
   write(id: number, place: number): void {
     assert(this.idAt[place] === -1, 'placement: write to a place in use');
+    if (id >= this.places.length) this.growPlaces(id);
     this.idAt[place] = id;
-    this.places.set(id, place);
+    this.places[id] = place;
     this.count++;
     this.steps.push(id, -1, place);
   }
@@ -126,7 +128,7 @@ export class Slots {
     assert(id >= 0 && this.idAt[to] === -1, 'placement: move needs an entry and a free place');
     this.idAt[to] = id;
     this.idAt[from] = -1;
-    this.places.set(id, to);
+    this.places[id] = to;
     this.steps.push(id, from, to);
   }
 
@@ -134,9 +136,16 @@ export class Slots {
     const id = this.idAt[place];
     assert(id >= 0, 'placement: invalidate of a free place');
     this.idAt[place] = -1;
-    this.places.delete(id);
+    this.places[id] = -1;
     this.count--;
     this.steps.push(id, place, -1);
+  }
+
+  private growPlaces(id: number): void {
+    assert(Number.isInteger(id) && id >= 0 && id < 1 << 24, 'placement: id is no small integer');
+    const larger = new Int32Array(Math.max(this.places.length * 2, id + 1)).fill(-1);
+    larger.set(this.places);
+    this.places = larger;
   }
 }
 
