@@ -45,6 +45,24 @@ export interface LinkStats64 {
   rx_crc_errors: number;
 }
 
+/** All counters zero. */
+export function zeroStats64(): LinkStats64 {
+  return {
+    rx_packets: 0,
+    tx_packets: 0,
+    rx_bytes: 0,
+    tx_bytes: 0,
+    rx_errors: 0,
+    tx_errors: 0,
+    rx_dropped: 0,
+    tx_dropped: 0,
+    multicast: 0,
+    rx_missed_errors: 0,
+    rx_length_errors: 0,
+    rx_crc_errors: 0,
+  };
+}
+
 /** Driver entry points, named as in Linux. All run in softirq or process context of the simulated host. */
 export interface NetDeviceOps {
   ndo_open(dev: NetDevice): number;

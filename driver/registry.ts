@@ -5,7 +5,7 @@
 import { assert } from '../hw/base/assert.ts';
 import { EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, EOPNOTSUPP } from './errno.ts';
 import type { Kernel } from './kernel.ts';
-import { IFF_LOOPBACK, IFF_RUNNING, IFF_UP } from './netdev.ts';
+import { IFF_LOOPBACK, IFF_RUNNING, IFF_UP, zeroStats64 } from './netdev.ts';
 import type { ExtAck, LinkStats64, NetDevice, NetDeviceNotifier } from './netdev.ts';
 import { TxQueue } from './transmit.ts';
 
@@ -165,20 +165,7 @@ export class NetdevRegistry {
 
   stats(dev: NetDevice): LinkStats64 {
     const state = this.stateOf(dev);
-    const stats: LinkStats64 = {
-      rx_packets: 0,
-      tx_packets: 0,
-      rx_bytes: 0,
-      tx_bytes: 0,
-      rx_errors: 0,
-      tx_errors: 0,
-      rx_dropped: 0,
-      tx_dropped: 0,
-      multicast: 0,
-      rx_missed_errors: 0,
-      rx_length_errors: 0,
-      rx_crc_errors: 0,
-    };
+    const stats = zeroStats64();
     if (dev.ops.ndo_get_stats64 !== undefined) dev.ops.ndo_get_stats64(dev, stats);
     else {
       stats.rx_packets = state.rxPackets;

@@ -8,29 +8,13 @@ import { QUEUE_COUNTERS } from './hw-stats.ts';
 import { fillStats, twinDown, twinUp } from './netdev-ops.ts';
 import { EINVAL } from '../errno.ts';
 import type { EthtoolDrvInfo, EthtoolOps, EthtoolRingParam } from '../netdev.ts';
-import type { ExtAck, LinkStats64, NetDevice } from '../netdev.ts';
+import { zeroStats64 } from '../netdev.ts';
+import type { ExtAck, NetDevice } from '../netdev.ts';
 import { ADM_VERSION } from '../../hw/admin/format.ts';
 
 const SLOTS_MIN = 64;
 const SLOTS_MAX = 4096;
 const SLOTS_STEP = 8;
-
-function emptyStats(): LinkStats64 {
-  return {
-    rx_packets: 0,
-    tx_packets: 0,
-    rx_bytes: 0,
-    tx_bytes: 0,
-    rx_errors: 0,
-    tx_errors: 0,
-    rx_dropped: 0,
-    tx_dropped: 0,
-    multicast: 0,
-    rx_missed_errors: 0,
-    rx_length_errors: 0,
-    rx_crc_errors: 0,
-  };
-}
 
 function sum<T>(items: readonly T[], value: (item: T) => number): number {
   return items.reduce((total, item) => total + value(item), 0);
@@ -38,7 +22,7 @@ function sum<T>(items: readonly T[], value: (item: T) => number): number {
 
 /** All statistics as (name, value), in the order of ethtool -S. */
 function collect(adapter: TwinAdapter): [name: string, value: number][] {
-  const link = emptyStats();
+  const link = zeroStats64();
   fillStats(adapter, link);
   const { stats: hw, flows, rxStats, txStats } = adapter;
   const list: [string, number][] = [

@@ -7,7 +7,13 @@
 import { EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ERANGE } from '../../driver/errno.ts';
 import type { Kernel } from '../../driver/kernel.ts';
 import type { ExtAck, LinkStats64, NetDeviceOps } from '../../driver/netdev.ts';
-import { IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, NetDevice } from '../../driver/netdev.ts';
+import {
+  IFF_BROADCAST,
+  IFF_LOOPBACK,
+  IFF_MULTICAST,
+  NetDevice,
+  zeroStats64,
+} from '../../driver/netdev.ts';
 import { OK, refuse } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { registerDeviceConf } from './conf.ts';
@@ -39,26 +45,9 @@ export class VlanDevice {
   }
 }
 
-function emptyStats(): LinkStats64 {
-  return {
-    rx_packets: 0,
-    tx_packets: 0,
-    rx_bytes: 0,
-    tx_bytes: 0,
-    rx_errors: 0,
-    tx_errors: 0,
-    rx_dropped: 0,
-    tx_dropped: 0,
-    multicast: 0,
-    rx_missed_errors: 0,
-    rx_length_errors: 0,
-    rx_crc_errors: 0,
-  };
-}
-
 export class Links {
   readonly lo: NetDevice;
-  readonly loStats: LinkStats64 = emptyStats();
+  readonly loStats: LinkStats64 = zeroStats64();
   /** The switches that `all` sets for every device and `default` gives new ones. */
   readonly allConf = new DeviceConf();
   readonly defaultConf = new DeviceConf();
@@ -151,7 +140,7 @@ export class Links {
       return refuse(EOPNOTSUPP, '8021q: VLANs not supported on device', 'vlan-device');
     if (this.vlanFor(lower, vlanId) !== null)
       return refuse(EEXIST, '8021q: VLAN device already exists', 'vlan-exists');
-    const stats = emptyStats();
+    const stats = zeroStats64();
     const dev = new NetDevice(name, virtualOps(stats));
     dev.mac.set(mac ?? lower.mac);
     dev.mtuBytes = lower.mtuBytes;
