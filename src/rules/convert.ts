@@ -9,7 +9,7 @@
 
 import { tellRule } from './dialects.ts';
 import { overlap } from './overlap.ts';
-import { compareRules, matchOf } from './rule.ts';
+import { actionFacts, compareRules, matchOf } from './rule.ts';
 import type { Action, Dialect, Rule } from './rule.ts';
 import { refuse } from './refusal.ts';
 import type { Refusal } from './refusal.ts';
@@ -127,17 +127,13 @@ function protocolOf(rule: Rule): number {
 
 /** Refusals of a rule that loses against another one where they overlap. */
 function refuseShadows(rule: Rule, rules: readonly Rule[]): Refusal[] {
-  const actions = JSON.stringify(withoutPlaces(rule.actions));
+  const actions = JSON.stringify(rule.actions.map(actionFacts));
   for (const other of rules) {
     if (other === rule || compareRules(other, rule) > 0 || !overlap(rule, other)) continue;
-    if (JSON.stringify(withoutPlaces(other.actions)) === actions) continue;
+    if (JSON.stringify(other.actions.map(actionFacts)) === actions) continue;
     const { file, line } = other.source;
     const what = `${rule.priority} below that of ${file}:${line}, which overlaps,`;
     return [refuse('dialect-priority', what, null, 'flows that do not overlap')];
   }
   return [];
-}
-
-function withoutPlaces(actions: readonly Action[]): unknown[] {
-  return actions.map(({ at: _at, ...action }) => action);
 }

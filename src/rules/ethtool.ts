@@ -155,9 +155,13 @@ function parseOption(words: Words, draft: RuleDraft, type: FlowType, action: Rin
   const at = words.at;
   if (words.takeIf('action') !== '') {
     action.at = at;
-    action.queue = words.takeAs('a queue, or -1 to drop', (text) =>
-      text === '-1' ? -1 : inRange(text, 0, 0xffff),
-    );
+    // A ring cookie: queue in the low 32 bits, number of a virtual function plus one in the next eight.
+    const cookie = words.takeAs('a queue, or -1 to drop', (text) => {
+      const value = text === '-1' ? -1 : inRange(text, 0, 2 ** 40 - 1);
+      return value === null || value % 2 ** 32 > 0xffff ? null : value;
+    });
+    action.queue = cookie < 0 ? -1 : cookie % 2 ** 32;
+    if (cookie >= 2 ** 32) action.vf = Math.floor(cookie / 2 ** 32) - 1;
   } else if (words.takeIf('queue') !== '') {
     action.at = at;
     action.queue = words.takeNumber(0, 0xffff);

@@ -60,7 +60,7 @@ function isOneRange(low: number, mask: number): boolean {
 function maskOf(rule: Rule, field: FieldName): { value: number; mask: number } {
   const match = matchOf(rule, field);
   if (match === null || match.kind === 'range') return { value: 0, mask: 0 };
-  return { value: match.value[0], mask: match.mask[0] };
+  return { value: match.value[0] | 0, mask: match.mask[0] | 0 };
 }
 
 function rangeOf(rule: Rule, field: FieldName): { low: number; high: number } {

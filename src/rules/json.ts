@@ -3,7 +3,7 @@
 // Addresses and MAC addresses are text, other values of up to 32 bits numbers, wider ones '0x...'. Masks are care masks and
 // always given. Places in the text are the rule's line and column only.
 
-import { FIELD_BITS } from './rule.ts';
+import { actionFacts, FIELD_BITS } from './rule.ts';
 import type { Action, FieldMatch, FieldName, Rule } from './rule.ts';
 import { formatHex, formatIp, formatMacWords } from './values.ts';
 
@@ -51,14 +51,14 @@ function valueJson(field: FieldName, words: readonly number[]): JsonValue {
   return words.length === 1 ? words[0] : formatHex(words);
 }
 
-function actionJson({ at: _at, ...action }: Action): Record<string, unknown> {
+function actionJson(action: Action): Record<string, unknown> {
   if (action.kind === 'set_field') {
     const { kind, field, value, mask } = action;
     return { kind, field, value: valueJson(field, value), mask: valueJson(field, mask) };
   }
   if (action.kind === 'ct' && action.label !== null) {
     const { value, mask } = action.label;
-    return { ...action, label: { value: formatHex(value), mask: formatHex(mask) } };
+    return { ...actionFacts(action), label: { value: formatHex(value), mask: formatHex(mask) } };
   }
-  return action;
+  return actionFacts(action);
 }

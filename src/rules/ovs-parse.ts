@@ -181,6 +181,7 @@ class KeyReader {
   private readTunnel(): void {
     const { draft } = this;
     const cursor: OvsCursor = this.cursor;
+    if (cursor.looksAt(')')) return;
     do {
       const at = cursor.at;
       if (cursor.takeIf('flags(')) {

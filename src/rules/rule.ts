@@ -281,12 +281,17 @@ export function prefixLength(field: FieldName, mask: readonly number[]): number 
   return length;
 }
 
-/** Masks in the place of a prefix or exact value that cover low..high and nothing else; null when it takes several. */
+/** The mask under which `low` stands for low..high and nothing else; null when it takes several values and masks. */
 export function rangeAsMask(low: number, high: number, widthBits: number): number | null {
   const size = high - low + 1;
   const bits = Math.log2(size);
   if (!Number.isInteger(bits) || low % size !== 0) return null;
   return (2 ** widthBits - size) >>> 0;
+}
+
+/** An action's members without its place in the text: two actions are the same if these are. */
+export function actionFacts(action: Action): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(action).filter(([name]) => name !== 'at'));
 }
 
 /** Which of two rules wins where both match: negative for `a`. Rules of different groups are not comparable. */

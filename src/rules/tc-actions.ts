@@ -4,7 +4,6 @@
 // own default counts: pedit and csum stop with `ok`, mirred redirect with the packet taken, the others go on.
 // Not here: bpf, connmark, ife, nat, simple, gate, ctinfo, bonds of controls (`ok/…` outside police), `random`.
 
-import type { RuleDraft } from './draft.ts';
 import { ETH_MPLS_UC, ETH_VLAN, etherType } from './names.ts';
 import type { Action, MeterVerdict, Place } from './rule.ts';
 import { parsePedit } from './tc-pedit.ts';
@@ -25,16 +24,16 @@ const CONTROLS: Record<string, 'pipe' | 'drop' | 'pass' | 'trap' | 'continue'> =
 const KINDS = `drop, ok, pipe, trap, continue, goto, mirred, pedit, csum, vlan, tunnel_key, mpls, ct, police, sample or skbedit`;
 
 /** Parses after the word `action` up to the end of the line. */
-export function parseTcActions(words: Words, draft: RuleDraft): Action[] {
+export function parseTcActions(words: Words): Action[] {
   const actions: Action[] = [];
   do {
-    parseOne(words, draft, actions);
+    parseOne(words, actions);
     words.takeIf('action', 'actions');
   } while (!words.done);
   return actions;
 }
 
-function parseOne(words: Words, draft: RuleDraft, into: Action[]): void {
+function parseOne(words: Words, into: Action[]): void {
   const at = words.at;
   if (words.takeIf('gact') !== '' || words.peek() in CONTROLS || words.peek() === 'goto') {
     if (!takeControl(words, into)) words.fail('a control word');
@@ -45,7 +44,7 @@ function parseOne(words: Words, draft: RuleDraft, into: Action[]): void {
   const parse = PARSERS[word] as ActionParser | undefined;
   if (parse === undefined) words.fail(KINDS);
   words.take(word);
-  const dflt = parse(words, into, at, draft);
+  const dflt = parse(words, into, at);
   takeCommon(words);
   if (dflt !== 'taken' && !takeControl(words, into) && dflt === 'ok')
     into.push({ kind: 'pass', at });
@@ -80,12 +79,7 @@ function takeCommon(words: Words): void {
 }
 
 /** What follows an action that names no control: 'pipe', 'ok', or 'taken' where no control may follow. */
-type ActionParser = (
-  words: Words,
-  into: Action[],
-  at: Place,
-  draft: RuleDraft,
-) => 'pipe' | 'ok' | 'taken';
+type ActionParser = (words: Words, into: Action[], at: Place) => 'pipe' | 'ok' | 'taken';
 
 const PARSERS: Record<string, ActionParser> = {
   mirred: parseMirred,

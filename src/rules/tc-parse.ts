@@ -39,7 +39,7 @@ export class TcReader {
     const draft = new RuleDraft(this.file, 'tc');
     const protocol = parseHead(words, draft);
     parseKeys(words, draft, protocol);
-    if (words.takeIf('action', 'actions') !== '') draft.actions = parseTcActions(words, draft);
+    if (words.takeIf('action', 'actions') !== '') draft.actions = parseTcActions(words);
     if (!words.done) words.fail('a key of flower, or action');
     this.givePriority(draft);
     const rule = draft.build(line.line, line.text);

@@ -3,10 +3,9 @@
 // `retain MASK` writes only the bits of MASK. A TTL or hop limit raised by 255 (and `decrement`) is dec_ttl, which is how
 // drivers read it. Not here: raw offsets (`munge offset`), add of other values, clear, invert.
 
-import type { RuleDraft } from './draft.ts';
 import { etherType, ipProto } from './names.ts';
 import { FIELD_BITS, fullMask } from './rule.ts';
-import type { Action, FieldName, Place } from './rule.ts';
+import type { Action, FieldName } from './rule.ts';
 import { parseUnsigned } from './scan.ts';
 import type { Words } from './scan.ts';
 import { PEDIT_FIELDS } from './tc-keys.ts';
@@ -15,7 +14,7 @@ import { parseIp, parseMacWords } from './values.ts';
 const HEADERS = ['eth', 'ip', 'ip4', 'ip6', 'tcp', 'udp', 'sctp'];
 
 /** After the word `pedit`; answers the default control. */
-export function parsePedit(words: Words, into: Action[], _at: Place, _draft: RuleDraft): 'ok' {
+export function parsePedit(words: Words, into: Action[]): 'ok' {
   words.takeOneOf('ex');
   if (words.peek() !== 'munge') words.fail('munge');
   while (words.takeIf('munge') !== '') parseMunge(words, into);

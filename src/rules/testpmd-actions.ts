@@ -4,7 +4,6 @@
 // it (pass); `passthru` goes on with lower rules (continue). `count` may name a shared counter: its id is not kept.
 // Not here: encapsulation by named templates (vxlan_encap has its header elsewhere), raw_*, modify_field, indirect actions, age.
 
-import type { RuleDraft } from './draft.ts';
 import { ETH_VLAN } from './names.ts';
 import { fullMask } from './rule.ts';
 import type { Action, FieldName, Place } from './rule.ts';
@@ -74,7 +73,7 @@ function dscp(words: Words, at: Place): Action {
 }
 
 /** After the word `actions`, up to and including `end`. */
-export function parseTestpmdActions(words: Words, _draft: RuleDraft): Action[] {
+export function parseTestpmdActions(words: Words): Action[] {
   const actions: Action[] = [];
   for (;;) {
     const at = words.at;

@@ -46,7 +46,7 @@ export function readTestpmd(file: string, line: LogicalLine): Rule | null {
     words.fail('group, priority, ingress, egress, transfer or pattern');
   new PatternReader(words, draft).read();
   words.takeOneOf('actions');
-  draft.actions = parseTestpmdActions(words, draft);
+  draft.actions = parseTestpmdActions(words);
   if (!words.done) words.fail('the end of the rule');
   return draft.build(line.line, line.text);
 }

@@ -139,8 +139,10 @@ describe('tc flower lines as Linux reads them', () => {
 });
 
 function bare(rule: Rule): unknown {
-  const { source: _source, order: _order, priorityGiven: _given, ...rest } = rule;
-  return JSON.parse(JSON.stringify(rest, (key, value: unknown) => (key === 'at' ? 0 : value)));
+  const left = ['at', 'source', 'order', 'priorityGiven'];
+  return JSON.parse(
+    JSON.stringify(rule, (key, value: unknown) => (left.includes(key) ? 0 : value)),
+  );
 }
 
 /** The log's action reduced to what a rule says of it. */
