@@ -58,9 +58,10 @@ function protocol(telling: Telling): string {
     telling.refuseRange(match, 8);
     return '';
   }
-  return `${hex2(match.value[0])}/${hex2(match.mask[0])}`;
+  // As the generators write it: value in small letters, mask in capitals.
+  return `0x${hex2(match.value[0])}/0x${hex2(match.mask[0]).toUpperCase()}`;
 }
 
 function hex2(value: number): string {
-  return `0x${value.toString(16).toUpperCase().padStart(2, '0')}`;
+  return value.toString(16).padStart(2, '0');
 }

@@ -28,9 +28,9 @@ export class Arena {
     const size = roundedWords(wordCount);
     const list = sizeClass(size);
     this.usedWords += size;
-    const block = this.free[list] as number;
+    const block = this.free[list];
     if (block !== 0) {
-      this.free[list] = this.words[block] as number;
+      this.free[list] = this.words[block];
       return block;
     }
     const at = this.end;
@@ -44,7 +44,7 @@ export class Arena {
     const size = roundedWords(wordCount);
     const list = sizeClass(size);
     this.usedWords -= size;
-    this.words[block] = this.free[list] as number;
+    this.words[block] = this.free[list];
     this.free[list] = block;
   }
 

@@ -65,7 +65,7 @@ export class Blocks {
   }
 
   protected releaseLeaf(leaf: number): void {
-    const capacity = this.arena.words[leaf + LEAF_CAPACITY] as number;
+    const capacity = this.arena.words[leaf + LEAF_CAPACITY];
     this.arena.release(leaf, LEAF_RECORDS + capacity * this.layout.leafWords);
   }
 
@@ -75,19 +75,19 @@ export class Blocks {
     const store = this.store.words;
     const { leafWords, storeWords } = this.layout;
     const rule = id * storeWords;
-    const priority = store[rule + PRIORITY] as number;
+    const priority = store[rule + PRIORITY];
     const first = leaf + LEAF_RECORDS;
-    let at = first + (words[leaf + LEAF_SIZE] as number) * leafWords;
+    let at = first + words[leaf + LEAF_SIZE] * leafWords;
     const end = at;
     while (at > first) {
-      const other = words[at - leafWords + PRIORITY] as number;
+      const other = words[at - leafWords + PRIORITY];
       if (other < priority) break;
-      if (other === priority && (words[at - leafWords + RULE_ID] as number) < id) break;
+      if (other === priority && words[at - leafWords + RULE_ID] < id) break;
       at -= leafWords;
     }
     if (at < end) words.copyWithin(at + leafWords, at, end);
-    for (let word = 0; word < leafWords; word++) words[at + word] = store[rule + word] as number;
-    words[leaf + LEAF_SIZE] = (words[leaf + LEAF_SIZE] as number) + 1;
+    for (let word = 0; word < leafWords; word++) words[at + word] = store[rule + word];
+    words[leaf + LEAF_SIZE] = words[leaf + LEAF_SIZE] + 1;
   }
 
   /** A node with these masks and no slots yet. */
@@ -106,7 +106,7 @@ export class Blocks {
       words[table + TABLE_BEST] = 0x7fffffff;
       let bits = 0;
       for (let word = 0; word < keyWords; word++) {
-        const mask = masks[i * keyWords + word] as number;
+        const mask = masks[i * keyWords + word];
         words[table + TABLE_MASK + word] = mask;
         bits += bitCount(mask);
       }
@@ -135,19 +135,19 @@ export class Blocks {
     const words = this.arena.words;
     const size = this.tableWords;
     const first = node + NODE_TABLES;
-    const best = words[table + TABLE_BEST] as number;
-    for (let at = table; at > first && (words[at - size + TABLE_BEST] as number) > best; at -= size)
+    const best = words[table + TABLE_BEST];
+    for (let at = table; at > first && words[at - size + TABLE_BEST] > best; at -= size)
       for (let word = 0; word < size; word++) {
-        const moved = words[at + word] as number;
-        words[at + word] = words[at - size + word] as number;
+        const moved = words[at + word];
+        words[at + word] = words[at - size + word];
         words[at - size + word] = moved;
       }
   }
 
   /** Rules below a reference. */
   protected countOf(reference: number): number {
-    if (reference < 0) return this.arena.words[NODE_COUNT - reference] as number;
-    return reference === 0 ? 0 : (this.arena.words[reference + LEAF_SIZE] as number);
+    if (reference < 0) return this.arena.words[NODE_COUNT - reference];
+    return reference === 0 ? 0 : this.arena.words[reference + LEAF_SIZE];
   }
 
   /** Writes the ids of the rules below a reference to `into` from `at` on; returns the place after the last. */
@@ -155,19 +155,19 @@ export class Blocks {
     const words = this.arena.words;
     if (reference >= 0) {
       const { leafWords } = this.layout;
-      const size = reference === 0 ? 0 : (words[reference + LEAF_SIZE] as number);
+      const size = reference === 0 ? 0 : words[reference + LEAF_SIZE];
       for (let i = 0; i < size; i++)
-        into[at + i] = words[reference + LEAF_RECORDS + i * leafWords + RULE_ID] as number;
+        into[at + i] = words[reference + LEAF_RECORDS + i * leafWords + RULE_ID];
       return at + size;
     }
     const node = -reference;
-    let place = this.collect(words[node + NODE_REST] as number, into, at);
-    for (let i = 0; i < (words[node + NODE_TABLE_COUNT] as number); i++) {
+    let place = this.collect(words[node + NODE_REST], into, at);
+    for (let i = 0; i < words[node + NODE_TABLE_COUNT]; i++) {
       const table = node + NODE_TABLES + i * this.tableWords;
-      const slots = words[table + TABLE_SLOTS] as number;
-      const end = slots + 2 ** (32 - (words[table + TABLE_SHIFT] as number));
+      const slots = words[table + TABLE_SLOTS];
+      const end = slots + 2 ** (32 - words[table + TABLE_SHIFT]);
       for (let slot = slots; slot < end; slot++)
-        if (words[slot] !== 0) place = this.collect(words[slot] as number, into, place);
+        if (words[slot] !== 0) place = this.collect(words[slot], into, place);
     }
     return place;
   }
@@ -178,13 +178,13 @@ export class Blocks {
     if (reference >= 0) return;
     const words = this.arena.words;
     const node = -reference;
-    const tables = words[node + NODE_TABLE_COUNT] as number;
-    this.drop(words[node + NODE_REST] as number);
+    const tables = words[node + NODE_TABLE_COUNT];
+    this.drop(words[node + NODE_REST]);
     for (let i = 0; i < tables; i++) {
       const table = node + NODE_TABLES + i * this.tableWords;
-      const slots = words[table + TABLE_SLOTS] as number;
-      const slotCount = 2 ** (32 - (words[table + TABLE_SHIFT] as number));
-      for (let slot = slots; slot < slots + slotCount; slot++) this.drop(words[slot] as number);
+      const slots = words[table + TABLE_SLOTS];
+      const slotCount = 2 ** (32 - words[table + TABLE_SHIFT]);
+      for (let slot = slots; slot < slots + slotCount; slot++) this.drop(words[slot]);
       this.arena.release(slots, slotCount);
     }
     this.arena.release(node, NODE_TABLES + tables * this.tableWords);
@@ -197,17 +197,13 @@ export class Blocks {
     const rule = id * storeWords;
     let extra = 0;
     for (let word = 0; word < keyWords; word++)
-      extra |=
-        (this.arena.words[table + TABLE_MASK + word] as number) &
-        ~(this.store.words[rule + (maskAt[word] as number)] as number);
+      extra |= this.arena.words[table + TABLE_MASK + word] & ~this.store.words[rule + maskAt[word]];
     return extra === 0;
   }
 
   /** One past the last word of a node's tables. */
   protected tablesEnd(node: number): number {
-    return (
-      node + NODE_TABLES + (this.arena.words[node + NODE_TABLE_COUNT] as number) * this.tableWords
-    );
+    return node + NODE_TABLES + this.arena.words[node + NODE_TABLE_COUNT] * this.tableWords;
   }
 
   /** The table of a node that takes a rule: of those that serve it the one with most bits; 0 for none. */
@@ -215,9 +211,9 @@ export class Blocks {
     const words = this.arena.words;
     let chosen = 0;
     let chosenBits = -1;
-    for (let i = 0; i < (words[node + NODE_TABLE_COUNT] as number); i++) {
+    for (let i = 0; i < words[node + NODE_TABLE_COUNT]; i++) {
       const table = node + NODE_TABLES + i * this.tableWords;
-      const bits = words[table + TABLE_BITS] as number;
+      const bits = words[table + TABLE_BITS];
       if (bits > chosenBits && this.serves(table, id)) {
         chosen = table;
         chosenBits = bits;
@@ -233,17 +229,17 @@ export class Blocks {
     const rule = id * storeWords;
     let hash = 0;
     for (let word = 0; word < keyWords; word++) {
-      const mask = words[table + TABLE_MASK + word] as number;
-      const value = (store[rule + (valueAt[word] as number)] as number) & mask;
-      hash = (hash + Math.imul(value ^ (value >>> 16), this.multipliers[word] as number)) | 0;
+      const mask = words[table + TABLE_MASK + word];
+      const value = store[rule + valueAt[word]] & mask;
+      hash = (hash + Math.imul(value ^ (value >>> 16), this.multipliers[word])) | 0;
     }
     return hash;
   }
 
   protected slotOf(table: number, id: number): number {
     const words = this.arena.words;
-    const shift = words[table + TABLE_SHIFT] as number;
-    return (words[table + TABLE_SLOTS] as number) + (this.hashOf(table, id) >>> shift);
+    const shift = words[table + TABLE_SHIFT];
+    return words[table + TABLE_SLOTS] + (this.hashOf(table, id) >>> shift);
   }
 }
 

@@ -74,6 +74,6 @@ export function hashMultipliers(keyWords: number): Int32Array {
   const multipliers = new Int32Array(Math.max(4, keyWords));
   multipliers.set([HASH_0, HASH_1, HASH_2, HASH_3]);
   for (let word = 4; word < keyWords; word++)
-    multipliers[word] = Math.imul(multipliers[word - 1] as number, 0x01000193) | 1;
+    multipliers[word] = Math.imul(multipliers[word - 1], 0x01000193) | 1;
   return multipliers.subarray(0, keyWords);
 }

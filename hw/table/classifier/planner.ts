@@ -6,9 +6,10 @@
 // planner takes, greedily, the mask with the lowest estimated cost of a lookup (one probe, the bucket it leads to, the rules
 // it leaves over), until leaving the rest in a list is cheaper.
 //
-// Candidates: the masks of the rules at hand and what intersecting them gives, climbed from a few starting points. Cost: a sample
-// of at most SAMPLE_MAX rules, so that planning has a bound (1 to 4 ms) however many rules there are, and it can go in steps. Safe direction: a bad
-// mask costs time, never a match, since leaves verify whole rules and rules that no mask serves stay in the node's rest.
+// Candidates: the masks of the rules at hand and what intersecting them gives, climbed from a few starting points. Cost: a
+// sample of at most SAMPLE_MAX rules, so that planning has a bound (1 to 4 ms) however many rules there are, and it can go in
+// steps. Safe direction: a bad mask costs time, never a match, since leaves verify whole rules and rules that no mask serves
+// stay in the node's rest.
 
 import type { RecordLayout } from './layout.ts';
 
@@ -96,7 +97,7 @@ export class Planner {
     this.scale = ruleCount / this.sampleCount;
     const stride = idCount / this.sampleCount;
     for (let i = 0; i < this.sampleCount; i++)
-      this.sample[i] = (ids[Math.floor(i * stride)] as number) * storeWords;
+      this.sample[i] = ids[Math.floor(i * stride)] * storeWords;
     this.tableCount = 0;
     this.start = FIRST_START;
   }
@@ -149,7 +150,7 @@ export class Planner {
     if (start !== FIRST_START) return this.distinct.slice(start * keyWords, (start + 1) * keyWords);
     const common = new Int32Array(keyWords).fill(-1);
     for (let i = 0; i < this.distinctCount * keyWords; i++)
-      common[i % keyWords] = (common[i % keyWords] as number) & (this.distinct[i] as number);
+      common[i % keyWords] = common[i % keyWords] & this.distinct[i];
     return common;
   }
 
@@ -158,8 +159,8 @@ export class Planner {
     const { keyWords } = this.layout;
     let changed = 0;
     for (let word = 0; word < keyWords; word++) {
-      const had = current[word] as number;
-      const left = had & (this.distinct[index * keyWords + word] as number);
+      const had = current[word];
+      const left = had & this.distinct[index * keyWords + word];
       this.trial[word] = left;
       changed |= had ^ left;
     }
@@ -171,13 +172,13 @@ export class Planner {
     const { keyWords, maskAt } = this.layout;
     this.distinctCount = 0;
     for (let i = 0; i < this.sampleCount; i++) {
-      const rule = this.sample[i] as number;
+      const rule = this.sample[i];
       let index = 0;
       for (; index < this.distinctCount; index++) {
         let word = 0;
         while (
           word < keyWords &&
-          this.distinct[index * keyWords + word] === store[rule + (maskAt[word] as number)]
+          this.distinct[index * keyWords + word] === store[rule + maskAt[word]]
         )
           word++;
         if (word === keyWords) break;
@@ -185,18 +186,18 @@ export class Planner {
       if (index === DISTINCT_MAX) continue;
       if (index === this.distinctCount) {
         for (let word = 0; word < keyWords; word++)
-          this.distinct[index * keyWords + word] = store[rule + (maskAt[word] as number)] as number;
+          this.distinct[index * keyWords + word] = store[rule + maskAt[word]];
         this.distinctUses[index] = 0;
         this.distinctCount++;
       }
-      this.distinctUses[index] = (this.distinctUses[index] as number) + 1;
-      while (index > 0 && (this.distinctUses[index] as number) > this.usesOf(index - 1))
+      this.distinctUses[index] = this.distinctUses[index] + 1;
+      while (index > 0 && this.distinctUses[index] > this.usesOf(index - 1))
         this.swapDistinct(index--);
     }
   }
 
   private usesOf(index: number): number {
-    return this.distinctUses[index] as number;
+    return this.distinctUses[index];
   }
 
   /** Exchanges distinct masks `index` and `index - 1`. */
@@ -204,8 +205,8 @@ export class Planner {
     const { keyWords } = this.layout;
     for (let word = 0; word < keyWords; word++) {
       const at = index * keyWords + word;
-      const moved = this.distinct[at] as number;
-      this.distinct[at] = this.distinct[at - keyWords] as number;
+      const moved = this.distinct[at];
+      this.distinct[at] = this.distinct[at - keyWords];
       this.distinct[at - keyWords] = moved;
     }
     const uses = this.usesOf(index);
@@ -219,7 +220,7 @@ export class Planner {
     let served = 0;
     let groupCount = 0;
     for (let i = 0; i < this.sampleCount; i++) {
-      const hash = this.maskedHash(store, this.sample[i] as number, mask);
+      const hash = this.maskedHash(store, this.sample[i], mask);
       if (this.unserved) continue;
       served++;
       let slot = (hash >>> 22) & (GROUP_SLOTS - 1);
@@ -231,12 +232,12 @@ export class Planner {
         this.groupRules[slot] = 0;
         this.groupList[groupCount++] = slot;
       }
-      this.groupRules[slot] = (this.groupRules[slot] as number) + 1;
+      this.groupRules[slot] = this.groupRules[slot] + 1;
     }
     if (groupCount < 2) return Infinity;
     let bucketNs = 0;
     for (let i = 0; i < groupCount; i++) {
-      const rules = this.groupRules[this.groupList[i] as number] as number;
+      const rules = this.groupRules[this.groupList[i]];
       bucketNs += (rules / served) * searchNs(1 + (rules - 1) * this.scale);
     }
     return PROBE_NS + bucketNs + searchNs((this.sampleCount - served) * this.scale);
@@ -250,10 +251,10 @@ export class Planner {
     let hash = 0;
     let extra = 0;
     for (let word = 0; word < keyWords; word++) {
-      const bits = mask[word] as number;
-      extra |= bits & ~(store[rule + (maskAt[word] as number)] as number);
-      const value = (store[rule + (valueAt[word] as number)] as number) & bits;
-      hash = (hash + Math.imul(value ^ (value >>> 16), this.multipliers[word] as number)) | 0;
+      const bits = mask[word];
+      extra |= bits & ~store[rule + maskAt[word]];
+      const value = store[rule + valueAt[word]] & bits;
+      hash = (hash + Math.imul(value ^ (value >>> 16), this.multipliers[word])) | 0;
     }
     this.unserved = extra !== 0;
     return hash;
@@ -263,7 +264,7 @@ export class Planner {
   private dropServed(store: Int32Array): void {
     let kept = 0;
     for (let i = 0; i < this.sampleCount; i++) {
-      const rule = this.sample[i] as number;
+      const rule = this.sample[i];
       this.maskedHash(store, rule, this.best);
       if (this.unserved) this.sample[kept++] = rule;
     }

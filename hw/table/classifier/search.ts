@@ -51,33 +51,32 @@ export function searchFiveTuple(
   let pendingCount = 1;
   pending[0] = root;
   while (pendingCount > 0) {
-    const reference = pending[--pendingCount] as number;
+    const reference = pending[--pendingCount];
     if (reference >= 0) {
       if (reference === 0) continue;
       const at = scanFiveTuple(words, reference, bestPriority, bestId, src, dst, ports, protocol);
       if (at === 0) continue;
-      bestPriority = words[at + PRIORITY] as number;
-      bestId = words[at + RULE_ID] as number;
+      bestPriority = words[at + PRIORITY];
+      bestId = words[at + RULE_ID];
       continue;
     }
     const node = -reference;
-    if ((words[node + NODE_BEST] as number) > bestPriority) continue;
-    const end =
-      node + NODE_TABLES + (words[node + NODE_TABLE_COUNT] as number) * FIVE_TUPLE_TABLE_WORDS;
-    pending[pendingCount++] = words[node + NODE_REST] as number;
+    if (words[node + NODE_BEST] > bestPriority) continue;
+    const end = node + NODE_TABLES + words[node + NODE_TABLE_COUNT] * FIVE_TUPLE_TABLE_WORDS;
+    pending[pendingCount++] = words[node + NODE_REST];
     for (let table = node + NODE_TABLES; table < end; table += FIVE_TUPLE_TABLE_WORDS) {
-      if ((words[table + TABLE_BEST] as number) > bestPriority) break;
-      const a = src & (words[table + TABLE_MASK] as number);
-      const b = dst & (words[table + TABLE_MASK + 1] as number);
-      const c = ports & (words[table + TABLE_MASK + 2] as number);
-      const d = protocol & (words[table + TABLE_MASK + 3] as number);
+      if (words[table + TABLE_BEST] > bestPriority) break;
+      const a = src & words[table + TABLE_MASK];
+      const b = dst & words[table + TABLE_MASK + 1];
+      const c = ports & words[table + TABLE_MASK + 2];
+      const d = protocol & words[table + TABLE_MASK + 3];
       const hash =
         Math.imul(a ^ (a >>> 16), HASH_0) +
         Math.imul(b ^ (b >>> 16), HASH_1) +
         Math.imul(c ^ (c >>> 16), HASH_2) +
         Math.imul(d, HASH_3);
-      const slot = hash >>> (words[table + TABLE_SHIFT] as number);
-      const below = words[(words[table + TABLE_SLOTS] as number) + slot] as number;
+      const slot = hash >>> words[table + TABLE_SHIFT];
+      const below = words[words[table + TABLE_SLOTS] + slot];
       if (below === 0) continue;
       if (below < 0) {
         pending[pendingCount++] = below;
@@ -85,8 +84,8 @@ export function searchFiveTuple(
       }
       const at = scanFiveTuple(words, below, bestPriority, bestId, src, dst, ports, protocol);
       if (at === 0) continue;
-      bestPriority = words[at + PRIORITY] as number;
-      bestId = words[at + RULE_ID] as number;
+      bestPriority = words[at + PRIORITY];
+      bestId = words[at + RULE_ID];
     }
   }
   return bestId === WORST ? -1 : bestId;
@@ -103,18 +102,18 @@ function scanFiveTuple(
   ports: number,
   protocol: number,
 ): number {
-  const end = leaf + LEAF_RECORDS + (words[leaf + LEAF_SIZE] as number) * FIVE_TUPLE_LEAF_WORDS;
+  const end = leaf + LEAF_RECORDS + words[leaf + LEAF_SIZE] * FIVE_TUPLE_LEAF_WORDS;
   for (let at = leaf + LEAF_RECORDS; at < end; at += FIVE_TUPLE_LEAF_WORDS) {
-    const priority = words[at + PRIORITY] as number;
+    const priority = words[at + PRIORITY];
     if (priority >= bestPriority)
-      if (priority > bestPriority || (words[at + RULE_ID] as number) > bestId) return 0;
-    if (((dst ^ (words[at + DST] as number)) & (words[at + DST_MASK] as number)) !== 0) continue;
-    if (((src ^ (words[at + SRC] as number)) & (words[at + SRC_MASK] as number)) !== 0) continue;
-    const dstRange = words[at + DST_PORT_RANGE] as number;
+      if (priority > bestPriority || words[at + RULE_ID] > bestId) return 0;
+    if (((dst ^ words[at + DST]) & words[at + DST_MASK]) !== 0) continue;
+    if (((src ^ words[at + SRC]) & words[at + SRC_MASK]) !== 0) continue;
+    const dstRange = words[at + DST_PORT_RANGE];
     if (((ports & 0xffff) - (dstRange & 0xffff)) >>> 0 > dstRange >>> 16) continue;
-    const srcRange = words[at + SRC_PORT_RANGE] as number;
+    const srcRange = words[at + SRC_PORT_RANGE];
     if (((ports >>> 16) - (srcRange & 0xffff)) >>> 0 > srcRange >>> 16) continue;
-    const protocolWord = words[at + PROTOCOL] as number;
+    const protocolWord = words[at + PROTOCOL];
     if (((protocol ^ protocolWord) & (protocolWord >>> 8)) !== 0) continue;
     return at;
   }
@@ -137,28 +136,28 @@ export function searchWords(
   pending[0] = root;
   const tableWords = TABLE_MASK + keyWords;
   while (pendingCount > 0) {
-    const reference = pending[--pendingCount] as number;
+    const reference = pending[--pendingCount];
     if (reference >= 0) {
       if (reference === 0) continue;
       const at = scanWords(words, reference, bestPriority, bestId, key, keyAt, keyWords);
       if (at === 0) continue;
-      bestPriority = words[at + PRIORITY] as number;
-      bestId = words[at + RULE_ID] as number;
+      bestPriority = words[at + PRIORITY];
+      bestId = words[at + RULE_ID];
       continue;
     }
     const node = -reference;
-    if ((words[node + NODE_BEST] as number) > bestPriority) continue;
-    const end = node + NODE_TABLES + (words[node + NODE_TABLE_COUNT] as number) * tableWords;
-    pending[pendingCount++] = words[node + NODE_REST] as number;
+    if (words[node + NODE_BEST] > bestPriority) continue;
+    const end = node + NODE_TABLES + words[node + NODE_TABLE_COUNT] * tableWords;
+    pending[pendingCount++] = words[node + NODE_REST];
     for (let table = node + NODE_TABLES; table < end; table += tableWords) {
-      if ((words[table + TABLE_BEST] as number) > bestPriority) break;
+      if (words[table + TABLE_BEST] > bestPriority) break;
       let hash = 0;
       for (let word = 0; word < keyWords; word++) {
-        const part = (key[keyAt + word] as number) & (words[table + TABLE_MASK + word] as number);
-        hash = (hash + Math.imul(part ^ (part >>> 16), multipliers[word] as number)) | 0;
+        const part = key[keyAt + word] & words[table + TABLE_MASK + word];
+        hash = (hash + Math.imul(part ^ (part >>> 16), multipliers[word])) | 0;
       }
-      const slot = hash >>> (words[table + TABLE_SHIFT] as number);
-      const below = words[(words[table + TABLE_SLOTS] as number) + slot] as number;
+      const slot = hash >>> words[table + TABLE_SHIFT];
+      const below = words[words[table + TABLE_SLOTS] + slot];
       if (below === 0) continue;
       if (below < 0) {
         pending[pendingCount++] = below;
@@ -166,8 +165,8 @@ export function searchWords(
       }
       const at = scanWords(words, below, bestPriority, bestId, key, keyAt, keyWords);
       if (at === 0) continue;
-      bestPriority = words[at + PRIORITY] as number;
-      bestId = words[at + RULE_ID] as number;
+      bestPriority = words[at + PRIORITY];
+      bestId = words[at + RULE_ID];
     }
   }
   return bestId === WORST ? -1 : bestId;
@@ -183,18 +182,14 @@ function scanWords(
   keyWords: number,
 ): number {
   const leafWords = 2 + 2 * keyWords;
-  const end = leaf + LEAF_RECORDS + (words[leaf + LEAF_SIZE] as number) * leafWords;
+  const end = leaf + LEAF_RECORDS + words[leaf + LEAF_SIZE] * leafWords;
   for (let at = leaf + LEAF_RECORDS; at < end; at += leafWords) {
-    const priority = words[at + PRIORITY] as number;
+    const priority = words[at + PRIORITY];
     if (priority >= bestPriority)
-      if (priority > bestPriority || (words[at + RULE_ID] as number) > bestId) return 0;
+      if (priority > bestPriority || words[at + RULE_ID] > bestId) return 0;
     let word = 0;
     let pair = at + 2;
-    while (
-      word < keyWords &&
-      (((key[keyAt + word] as number) ^ (words[pair] as number)) & (words[pair + 1] as number)) ===
-        0
-    ) {
+    while (word < keyWords && ((key[keyAt + word] ^ words[pair]) & words[pair + 1]) === 0) {
       word++;
       pair += 2;
     }

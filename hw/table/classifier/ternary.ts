@@ -23,9 +23,9 @@ export class TernaryClassifier extends RuleIndex {
     const words = this.store.words;
     const { keyWords, valueAt, maskAt } = this.layout;
     for (let word = 0; word < keyWords; word++) {
-      const bits = mask[at + word] as number;
-      words[record + (valueAt[word] as number)] = (value[at + word] as number) & bits;
-      words[record + (maskAt[word] as number)] = bits;
+      const bits = mask[at + word];
+      words[record + valueAt[word]] = value[at + word] & bits;
+      words[record + maskAt[word]] = bits;
     }
     this.added(ruleId);
   }

@@ -84,18 +84,18 @@ export class Tree extends Blocks {
     const shares = new Int32Array(tables);
     const sample = this.planSample;
     for (let i = 0; i < sample.length; i++) {
-      const table = this.tableFor(node, sample[i] as number);
+      const table = this.tableFor(node, sample[i]);
       if (table !== 0) this.addShare(shares, node, table);
     }
     const scale = this.planRules / sample.length;
     for (let i = 0; i < tables; i++)
-      this.makeSlots(node + NODE_TABLES + i * this.tableWords, (shares[i] as number) * scale);
+      this.makeSlots(node + NODE_TABLES + i * this.tableWords, shares[i] * scale);
     return true;
   }
 
   private addShare(shares: Int32Array, node: number, table: number): void {
     const index = (table - node - NODE_TABLES) / this.tableWords;
-    shares[index] = (shares[index] as number) + 1;
+    shares[index] = shares[index] + 1;
   }
 
   // --- building
@@ -119,9 +119,9 @@ export class Tree extends Blocks {
     let restCount = 0;
     let best = 0x7fffffff;
     for (let i = 0; i < count; i++) {
-      const id = ids[i] as number;
+      const id = ids[i];
       const table = this.tableFor(node, id);
-      const priority = store[id * storeWords + PRIORITY] as number;
+      const priority = store[id * storeWords + PRIORITY];
       best = Math.min(best, priority);
       tableOf[i] = table;
       if (table === 0) {
@@ -129,11 +129,11 @@ export class Tree extends Blocks {
         continue;
       }
       this.addShare(shares, node, table);
-      if (priority < (this.arena.words[table + TABLE_BEST] as number))
+      if (priority < this.arena.words[table + TABLE_BEST])
         this.arena.words[table + TABLE_BEST] = priority;
     }
     for (let i = 0; i < tables; i++)
-      this.fillTable(node + NODE_TABLES + i * this.tableWords, shares[i] as number, tableOf, ids);
+      this.fillTable(node + NODE_TABLES + i * this.tableWords, shares[i], tableOf, ids);
     const below = this.build(rest, restCount);
     this.arena.words[node + NODE_REST] = below;
     this.arena.words[node + NODE_COUNT] = count;
@@ -146,24 +146,23 @@ export class Tree extends Blocks {
   private fillTable(table: number, share: number, tableOf: Int32Array, ids: Int32Array): void {
     this.makeSlots(table, share);
     this.arena.words[table + TABLE_COUNT] = share;
-    const slots = this.arena.words[table + TABLE_SLOTS] as number;
-    const shift = this.arena.words[table + TABLE_SHIFT] as number;
+    const slots = this.arena.words[table + TABLE_SLOTS];
+    const shift = this.arena.words[table + TABLE_SHIFT];
     const heads = new Int32Array(2 ** (32 - shift));
     const next = new Int32Array(tableOf.length);
     for (let i = tableOf.length - 1; i >= 0; i--) {
       if (tableOf[i] !== table) continue;
-      const slot = this.hashOf(table, ids[i] as number) >>> shift;
-      next[i] = heads[slot] as number;
+      const slot = this.hashOf(table, ids[i]) >>> shift;
+      next[i] = heads[slot];
       heads[slot] = i + 1;
     }
     for (let slot = 0; slot < heads.length; slot++) {
       let count = 0;
-      for (let i = heads[slot] as number; i !== 0; i = next[i - 1] as number) count++;
+      for (let i = heads[slot]; i !== 0; i = next[i - 1]) count++;
       if (count === 0) continue;
       const bucket = new Int32Array(count);
       count = 0;
-      for (let i = heads[slot] as number; i !== 0; i = next[i - 1] as number)
-        bucket[count++] = ids[i - 1] as number;
+      for (let i = heads[slot]; i !== 0; i = next[i - 1]) bucket[count++] = ids[i - 1];
       // A bucket of all rules would be planned alike without end: it is a list.
       const below =
         count === ids.length ? this.makeLeaf(bucket, count, 2 * count) : this.build(bucket, count);
@@ -175,7 +174,7 @@ export class Tree extends Blocks {
 
   private makeLeaf(ids: Int32Array, count: number, limit: number): number {
     const leaf = this.newLeaf(Math.max(count, 1), limit);
-    for (let i = 0; i < count; i++) this.intoLeaf(leaf, ids[i] as number);
+    for (let i = 0; i < count; i++) this.intoLeaf(leaf, ids[i]);
     return leaf;
   }
 
@@ -193,22 +192,19 @@ export class Tree extends Blocks {
 
   private insertIntoLeaf(leaf: number, id: number): number {
     const { leafWords } = this.layout;
-    const size = this.arena.words[leaf + LEAF_SIZE] as number;
-    if (size >= (this.arena.words[leaf + LEAF_LIMIT] as number)) {
+    const size = this.arena.words[leaf + LEAF_SIZE];
+    if (size >= this.arena.words[leaf + LEAF_LIMIT]) {
       const ids = new Int32Array(size + 1);
       this.collect(leaf, ids, 0);
       ids[size] = id;
       this.releaseLeaf(leaf);
       return this.build(ids, size + 1);
     }
-    if (size < (this.arena.words[leaf + LEAF_CAPACITY] as number)) {
+    if (size < this.arena.words[leaf + LEAF_CAPACITY]) {
       this.intoLeaf(leaf, id);
       return leaf;
     }
-    const roomier = this.newLeaf(
-      size + (size >> 1) + 1,
-      this.arena.words[leaf + LEAF_LIMIT] as number,
-    );
+    const roomier = this.newLeaf(size + (size >> 1) + 1, this.arena.words[leaf + LEAF_LIMIT]);
     const from = leaf + LEAF_RECORDS;
     this.arena.words.copyWithin(roomier + LEAF_RECORDS, from, from + size * leafWords);
     this.arena.words[roomier + LEAF_SIZE] = size;
@@ -218,26 +214,26 @@ export class Tree extends Blocks {
   }
 
   private insertIntoNode(node: number, id: number): number {
-    const count = (this.arena.words[node + NODE_COUNT] as number) + 1;
-    if (count <= REPLAN_MAX && count > 2 * (this.arena.words[node + NODE_PLANNED] as number)) {
+    const count = this.arena.words[node + NODE_COUNT] + 1;
+    if (count <= REPLAN_MAX && count > 2 * this.arena.words[node + NODE_PLANNED]) {
       const ids = new Int32Array(count);
       this.collect(-node, ids, 0);
       ids[count - 1] = id;
       this.drop(-node);
       return this.build(ids, count);
     }
-    const priority = this.store.words[id * this.layout.storeWords + PRIORITY] as number;
+    const priority = this.store.words[id * this.layout.storeWords + PRIORITY];
     this.arena.words[node + NODE_COUNT] = count;
-    if (priority < (this.arena.words[node + NODE_BEST] as number))
+    if (priority < this.arena.words[node + NODE_BEST])
       this.arena.words[node + NODE_BEST] = priority;
     const table = this.tableFor(node, id);
     if (table === 0) {
-      const rest = this.insertAt(this.arena.words[node + NODE_REST] as number, id);
+      const rest = this.insertAt(this.arena.words[node + NODE_REST], id);
       this.arena.words[node + NODE_REST] = rest;
       return -node;
     }
     this.insertIntoTable(table, id);
-    if (priority < (this.arena.words[table + TABLE_BEST] as number)) {
+    if (priority < this.arena.words[table + TABLE_BEST]) {
       this.arena.words[table + TABLE_BEST] = priority;
       this.bubble(node, table);
     }
@@ -245,24 +241,24 @@ export class Tree extends Blocks {
   }
 
   private insertIntoTable(table: number, id: number): void {
-    const share = (this.arena.words[table + TABLE_COUNT] as number) + 1;
+    const share = this.arena.words[table + TABLE_COUNT] + 1;
     this.arena.words[table + TABLE_COUNT] = share;
-    const shift = this.arena.words[table + TABLE_SHIFT] as number;
+    const shift = this.arena.words[table + TABLE_SHIFT];
     if (share > 2 ** (32 - shift) && shift > 8) this.doubleSlots(table);
     const slot = this.slotOf(table, id);
-    const below = this.insertAt(this.arena.words[slot] as number, id);
+    const below = this.insertAt(this.arena.words[slot], id);
     this.arena.words[slot] = below;
   }
 
   /** Doubles a table's slots: the rules of slot i go to 2 i and 2 i + 1, for the index is the hash's upper bits. */
   private doubleSlots(table: number): void {
-    const shift = this.arena.words[table + TABLE_SHIFT] as number;
-    const oldSlots = this.arena.words[table + TABLE_SLOTS] as number;
+    const shift = this.arena.words[table + TABLE_SHIFT];
+    const oldSlots = this.arena.words[table + TABLE_SLOTS];
     const oldCount = 2 ** (32 - shift);
     const slots = this.arena.allocate(2 * oldCount);
     this.arena.words.fill(0, slots, slots + 2 * oldCount);
     for (let slot = 0; slot < oldCount; slot++) {
-      const reference = this.arena.words[oldSlots + slot] as number;
+      const reference = this.arena.words[oldSlots + slot];
       if (reference !== 0) this.splitSlot(table, reference, slots + 2 * slot, shift - 1);
     }
     this.arena.release(oldSlots, oldCount);
@@ -277,7 +273,7 @@ export class Tree extends Blocks {
     let evenCount = 0;
     let oddCount = 0;
     for (let i = 0; i < ids.length; i++) {
-      const id = ids[i] as number;
+      const id = ids[i];
       if (((this.hashOf(table, id) >>> shift) & 1) === 1) odd[oddCount++] = id;
       else ids[evenCount++] = id;
     }
@@ -304,14 +300,14 @@ export class Tree extends Blocks {
       if (!this.serves(table, id)) continue;
       this.removeFromSlot(this.slotOf(table, id), id);
       if (this.removed === before) continue;
-      this.arena.words[table + TABLE_COUNT] = (this.arena.words[table + TABLE_COUNT] as number) - 1;
+      this.arena.words[table + TABLE_COUNT] = this.arena.words[table + TABLE_COUNT] - 1;
       break;
     }
     if (this.removed === before) this.removeFromSlot(node + NODE_REST, id);
     if (this.removed === before) return reference;
-    const count = (this.arena.words[node + NODE_COUNT] as number) - 1;
+    const count = this.arena.words[node + NODE_COUNT] - 1;
     this.arena.words[node + NODE_COUNT] = count;
-    const planned = this.arena.words[node + NODE_PLANNED] as number;
+    const planned = this.arena.words[node + NODE_PLANNED];
     if (count > LEAF_MAX / 2 || planned > REPLAN_MAX) return reference;
     const ids = new Int32Array(count);
     this.collect(reference, ids, 0);
@@ -321,14 +317,14 @@ export class Tree extends Blocks {
 
   /** Removes below the reference that word `slot` of the arena holds. */
   private removeFromSlot(slot: number, id: number): void {
-    const below = this.removeAt(this.arena.words[slot] as number, id);
+    const below = this.removeAt(this.arena.words[slot], id);
     this.arena.words[slot] = below;
   }
 
   private removeFromLeaf(leaf: number, id: number): number {
     const words = this.arena.words;
     const { leafWords } = this.layout;
-    const size = words[leaf + LEAF_SIZE] as number;
+    const size = words[leaf + LEAF_SIZE];
     const end = leaf + LEAF_RECORDS + size * leafWords;
     let at = leaf + LEAF_RECORDS;
     while (at < end && words[at + RULE_ID] !== id) at += leafWords;

@@ -142,7 +142,7 @@ async function readHeaders(file: string, answers: Answers): Promise<void> {
     else capture.feed(chunk, answers);
     await answers.write();
   }
-  if (start !== null) feedTrace(trace, () => trace.feed(start as Uint8Array), answers);
+  if (start !== null) feedTrace(trace, () => trace.feed(start), answers);
   if (capture === null) feedTrace(trace, () => trace.finish(), answers);
   else capture.finish();
 }
