@@ -8,7 +8,7 @@
 // Not here: splitting a rule into several (ranges into prefixes, wildcards into protocols).
 
 import { tellRule } from './dialects.ts';
-import { overlap } from './overlap.ts';
+import { overlap, OverlapFilter } from './overlap.ts';
 import { actionFacts, compareRules, matchOf } from './rule.ts';
 import type { Action, Dialect, Rule } from './rule.ts';
 import { refuse } from './refusal.ts';
@@ -47,9 +47,11 @@ export function convertRules(rules: readonly Rule[], options: ConvertOptions): C
   const same = rules.every((rule) => rule.source.dialect === to);
   if (!same) renumber(prepared, to);
   if (!same && to === 'classbench') prepared.sort(compareRules);
+  const shadows = !same && to === 'ovs' ? findShadows(prepared) : new Map<Rule, Refusal>();
   return prepared.map((rule) => {
     const told = tellRule(rule, to, options.device);
-    if (!same && to === 'ovs') told.refusals.push(...refuseShadows(rule, prepared));
+    const shadow = shadows.get(rule);
+    if (shadow !== undefined) told.refusals.push(shadow);
     const original = rules[rule.order] ?? rule;
     const text = told.refusals.length === 0 ? told.text : '';
     return { rule: original, text, refusals: told.refusals.sort(byPlace) };
@@ -125,15 +127,24 @@ function protocolOf(rule: Rule): number {
   return exactValue(match);
 }
 
-/** Refusals of a rule that loses against another one where they overlap. */
-function refuseShadows(rule: Rule, rules: readonly Rule[]): Refusal[] {
-  const actions = JSON.stringify(rule.actions.map(actionFacts));
-  for (const other of rules) {
-    if (other === rule || compareRules(other, rule) > 0 || !overlap(rule, other)) continue;
-    if (JSON.stringify(other.actions.map(actionFacts)) === actions) continue;
+/** Refusals of rules that lose against another one where they overlap, by rule. */
+function findShadows(rules: readonly Rule[]): Map<Rule, Refusal> {
+  const sorted = [...rules].sort(compareRules);
+  const does = sorted.map((rule) => JSON.stringify(rule.actions.map(actionFacts)));
+  const filter = new OverlapFilter(sorted);
+  const found = new Map<Rule, Refusal>();
+  sorted.forEach((rule, at) => {
+    // Rules that do the same may overlap: it does not matter which is found. That is the cheap test, so it comes first.
+    let before = 0;
+    for (; before < at; before++) {
+      if (does[before] === does[at] || filter.apart(before, at)) continue;
+      if (overlap(sorted[before], rule)) break;
+    }
+    if (before === at) return;
+    const other = sorted[before];
     const { file, line } = other.source;
     const what = `${rule.priority} below that of ${file}:${line}, which overlaps,`;
-    return [refuse('dialect-priority', what, null, 'flows that do not overlap')];
-  }
-  return [];
+    found.set(rule, refuse('dialect-priority', what, null, 'flows that do not overlap'));
+  });
+  return found;
 }

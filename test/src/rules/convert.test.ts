@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { convertRules } from '../../../src/rules/convert.ts';
 import { readRules } from '../../../src/rules/dialects.ts';
-import { overlap, prefixesOf } from '../../../src/rules/overlap.ts';
+import { overlap, OverlapFilter, prefixesOf } from '../../../src/rules/overlap.ts';
 import { REFUSAL_REASONS, reasonInfo, refusalText, refuse } from '../../../src/rules/refusal.ts';
 import { canonicalMatches, fullMask, prefixMask } from '../../../src/rules/rule.ts';
 import type { Action, Dialect, FieldMatch, FieldName, Rule } from '../../../src/rules/rule.ts';
@@ -248,6 +248,18 @@ describe('overlap', () => {
         expect(overlap(a, b)).toBe(met);
       }),
       { seed: SEED, numRuns: 150 },
+    );
+  });
+
+  it('is never denied by the filter', () => {
+    fc.assert(
+      fc.property(ruleSet([1], true, []), (rules) => {
+        const filter = new OverlapFilter(rules);
+        for (let a = 0; a < rules.length; a++)
+          for (let b = 0; b < rules.length; b++)
+            if (filter.apart(a, b)) expect(overlap(rules[a], rules[b])).toBe(false);
+      }),
+      { seed: SEED, numRuns: 60 },
     );
   });
 
