@@ -2,7 +2,7 @@
 // Words are most significant first, as in rule.ts. Parsers answer null for text that is no such value.
 
 import { formatAddress, formatMac, parseAddress, parseMac } from '../stack/ip/address.ts';
-import { FIELD_BITS, fieldWords, fullMask, prefixMask } from './rule.ts';
+import { FIELD_BITS, fullMask, prefixMask } from './rule.ts';
 import type { FieldMatch, FieldName, Place } from './rule.ts';
 
 /** Bytes, most significant first, as the words of a field of that many bits. */
@@ -115,11 +115,6 @@ export function exact(field: FieldName, value: number, at: Place): FieldMatch {
 export function parsePrefix(field: FieldName, text: string): number[] | null {
   if (!/^[0-9]{1,3}$/.test(text) || Number(text) > FIELD_BITS[field]) return null;
   return prefixMask(field, Number(text));
-}
-
-/** All-zero words of a field. */
-export function zeroWords(field: FieldName): number[] {
-  return new Array<number>(fieldWords(field)).fill(0);
 }
 
 /** tc's label: hexadecimal bytes from the first one on, missing ones zero, [/MASK]. The first byte is the lowest. */
