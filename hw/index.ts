@@ -29,3 +29,22 @@ export * as descriptor from './dma/descriptor.ts';
 export * as admin from './admin/format.ts';
 export * as headers from './wire/headers.ts';
 export * as checksum from './wire/checksum.ts';
+
+// Table parts that stand alone: placement engines, slices, ranges, meters, counters, aging, hash buckets, classifiers.
+export { makePlacement } from './table/placement/index.ts';
+export type { PlacementConfig, PlacementEngineName } from './table/placement/index.ts';
+export type { PlacementEngine, PlacementEntry, PlacementResult } from './table/placement/engine.ts';
+export { applyStep, applySteps, StepPlayer, stepsPs } from './table/placement/player.ts';
+export * as ranges from './table/ranges.ts';
+export { gangFor, SlicedTcam, SlicePool } from './table/slices.ts';
+export type { SliceGeometry, SliceRefusal, SliceRegion } from './table/slices.ts';
+export * as meters from './table/meter.ts';
+export { counterDelta, WrapCounters } from './table/wrap-counters.ts';
+export { AgingSweeper } from './table/aging.ts';
+export type { AgingConfig, AgingListener } from './table/aging.ts';
+export * as ppe from './table/ppe-table.ts';
+export { ppeHashIpv4, ppeHashIpv6 } from './table/ppe-hash.ts';
+export * as stageLatency from './table/stage-latency.ts';
+export { FiveTupleClassifier } from './table/classifier/five-tuple.ts';
+export type { FiveTupleRule } from './table/classifier/five-tuple.ts';
+export { TernaryClassifier } from './table/classifier/ternary.ts';
