@@ -1,9 +1,10 @@
 // A packet's trace record as an explanation for people, in the manner of `ofproto/trace`: the steps, indented by where they
 // happened, then why the packet took this path and what would have to differ for it to stay in hardware.
 
-import { MISS_REASONS } from '../../hw/pipeline/outcome.ts';
+import { DROP_REASONS, MISS_REASONS } from '../../hw/pipeline/outcome.ts';
 import type { MissReason } from '../../hw/pipeline/outcome.ts';
 import { formatDuration } from '../scenario/quantity.ts';
+import { STACK_DROPS } from '../stack/outcome.ts';
 import { FLOW_REMEDIES, MISS_REMEDIES } from './remedies.ts';
 import type { TraceRecord, TraceRecordStep } from './trace.ts';
 
@@ -92,7 +93,8 @@ function whyLine(record: TraceRecord): string {
   if (record.fate === 'hardware') return 'an entry of the flow table matched and forwards';
   const miss = missOf(record);
   const parts: string[] = [];
-  if (miss === '') parts.push('the device ended it before the flow table');
+  if (record.fate === 'dropped') parts.push(`dropped: ${dropText(record.reason)}`);
+  if (miss === '') parts.push('it ended in the device before the flow table');
   else parts.push(`hardware: ${MISS_REASONS.find((one) => one.name === miss)?.text ?? miss}`);
   const state = textOf(record, 'conntrack');
   if (state !== null) parts.push(`connection tracking: ${state}`);
@@ -107,10 +109,17 @@ function whyLine(record: TraceRecord): string {
   return parts.join('; ');
 }
 
+/** The sentence for a drop reason of the device or of software. */
+function dropText(reason: string): string {
+  const known = [...DROP_REASONS, ...STACK_DROPS].find((one) => one.name === reason);
+  return known?.text ?? reason;
+}
+
 function remedyLine(record: TraceRecord): string {
   if (record.fate === 'hardware') return '';
   const miss = missOf(record);
   const number = MISS_REASONS.findIndex((one) => one.name === miss);
+  if (number < 0 && record.fate === 'dropped') return 'it must not be dropped first, see above';
   if (miss !== 'no-entry') return number < 0 ? '' : MISS_REMEDIES[number as MissReason];
   return `${MISS_REMEDIES[number as MissReason]}; here: ${flowRemedy(record)}`;
 }
