@@ -16,7 +16,7 @@ export class Digest {
     let k = Math.imul(value, 0xcc9e2d51 | 0);
     k = (k << 15) | (k >>> 17);
     this.a ^= Math.imul(k, 0x1b873593);
-    this.a = (Math.imul((this.a << 13) | (this.a >>> 19), 5) + 0xe6546b64) | 0;
+    this.a = (Math.imul((this.a << 13) | (this.a >>> 19), 5) + (0xe6546b64 | 0)) | 0;
     this.b = (Math.imul(this.b ^ value, 0x9e3779b1 | 0) + ((this.a << 7) | (this.a >>> 25))) | 0;
   }
 
@@ -31,13 +31,24 @@ export class Digest {
     for (let i = 0; i < value.length; i++) this.word(value.charCodeAt(i));
   }
 
-  /** Mixes the head of a frame. */
+  /** Mixes the head of a frame. `word` by hand, with both lanes in locals: 16 calls are 16 loads and stores of each. */
   frame(bytes: Uint8Array, at: number, lenBytes: number): void {
     this.word(lenBytes);
-    const end = at + Math.min(lenBytes, HEAD_BYTES);
+    const end = at + (lenBytes < HEAD_BYTES ? lenBytes : HEAD_BYTES);
+    let a = this.a;
+    let b = this.b;
     let i = at;
-    for (; i + 4 <= end; i += 4)
-      this.word(bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24));
+    for (; i + 4 <= end; i += 4) {
+      const value =
+        bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
+      let k = Math.imul(value, 0xcc9e2d51 | 0);
+      k = (k << 15) | (k >>> 17);
+      a ^= Math.imul(k, 0x1b873593);
+      a = (Math.imul((a << 13) | (a >>> 19), 5) + (0xe6546b64 | 0)) | 0;
+      b = (Math.imul(b ^ value, 0x9e3779b1 | 0) + ((a << 7) | (a >>> 25))) | 0;
+    }
+    this.a = a;
+    this.b = b;
     for (; i < end; i++) this.word(bytes[i]);
   }
 

@@ -2,10 +2,16 @@
 //
 // A value falls into the bucket of its power of two, split into 64 equal parts: a percentile read back is at most
 // 1/64 (1.6 %) above the true one. The maximum, the minimum, the sum and the count are exact. 53 × 64 counters.
+// Exponent and part are read from the bits of the double: `2 ** shift` calls pow, 7 to 10 % of the hardware path's time.
 
 const SUB_BITS = 6;
 const SUB_COUNT = 1 << SUB_BITS;
 const EXPONENT_COUNT = 54;
+/** Mantissa bits in a double's high word, below 11 bits of exponent. */
+const MANTISSA_BITS = 20;
+const EXPONENT_BIAS = 1023;
+/** Which of a double's two words is the high one on this machine. */
+const HIGH_WORD = new Uint32Array(Float64Array.of(1).buffer)[1] !== 0 ? 1 : 0;
 
 export class TimeHistogram {
   /** Values recorded. */
@@ -15,6 +21,8 @@ export class TimeHistogram {
   maxPs = 0;
   minPs = Infinity;
   private readonly buckets = new Float64Array(EXPONENT_COUNT * SUB_COUNT);
+  private readonly float = new Float64Array(1);
+  private readonly words = new Uint32Array(this.float.buffer);
 
   /** Records one time in ps; negative ones count as zero. */
   record(valuePs: number): void {
@@ -23,7 +31,8 @@ export class TimeHistogram {
     this.sumPs += value;
     if (value > this.maxPs) this.maxPs = value;
     if (value < this.minPs) this.minPs = value;
-    this.buckets[bucketOf(value)]++;
+    const bucket = this.bucketOf(value);
+    this.buckets[bucket] = this.buckets[bucket] + 1;
   }
 
   /** Smallest bucket bound that at least `fraction` of the values do not exceed, ps; 0 when empty. */
@@ -37,16 +46,14 @@ export class TimeHistogram {
     }
     return this.maxPs;
   }
-}
 
-function bucketOf(value: number): number {
-  if (value < SUB_COUNT) return Math.floor(value);
-  // Math.clz32 works on 32 bits: take the high word for large values.
-  const high = Math.floor(value / 4294967296);
-  const exponent = high > 0 ? 63 - Math.clz32(high) : 31 - Math.clz32(value);
-  const shift = exponent - SUB_BITS;
-  const part = Math.floor(value / 2 ** shift) - SUB_COUNT;
-  return (shift + 1) * SUB_COUNT + part;
+  private bucketOf(value: number): number {
+    if (value < SUB_COUNT) return value | 0;
+    this.float[0] = value;
+    const high = this.words[HIGH_WORD];
+    const shift = (high >>> MANTISSA_BITS) - EXPONENT_BIAS - SUB_BITS;
+    return (shift + 1) * SUB_COUNT + ((high >>> (MANTISSA_BITS - SUB_BITS)) & (SUB_COUNT - 1));
+  }
 }
 
 function upperBoundPs(bucket: number): number {
