@@ -24,6 +24,9 @@ export class DeviceContext {
   trace: TraceSink | null = null;
   /** No staged write-back is due before this time, ps. */
   publishDuePs = Infinity;
+  /** Queues that may have staged write-backs: bit q & 31 of word 2 * port + (q >> 5). Set by rings, cleared by `sync`. */
+  readonly rxStaged: Int32Array;
+  readonly txStaged: Int32Array;
 
   constructor(
     config: NicConfig,
@@ -37,6 +40,8 @@ export class DeviceContext {
     this.observer = observer;
     this.pcie = new PcieLink(config.pcie, scheduler);
     this.packets = new PacketMemory(config.maxFrameBytes);
+    this.rxStaged = new Int32Array(2 * config.ports);
+    this.txStaged = new Int32Array(2 * config.ports);
     for (let i = 0; i < config.ports; i++) {
       this.ports.push(
         new Port(

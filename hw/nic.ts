@@ -154,21 +154,31 @@ export class Nic {
     const ctx = this.ctx;
     if (nowPs < ctx.publishDuePs) return;
     ctx.publishDuePs = Infinity;
-    let duePs = Infinity;
-    for (const fn of this.functions)
-      for (let q = 0; q < fn.rxRings.length; q++) {
-        const rx = fn.rxRings[q];
-        const tx = fn.txRings[q];
-        if (rx.staged.count > 0) {
-          rx.publish(nowPs);
-          if (rx.staged.nextPs < duePs) duePs = rx.staged.nextPs;
-        }
-        if (tx.staged.count > 0) {
-          tx.publish(nowPs);
-          if (tx.staged.nextPs < duePs) duePs = tx.staged.nextPs;
-        }
+    const { rxStaged, txStaged } = ctx;
+    for (let word = 0; word < rxStaged.length; word++) {
+      // Only queues that staged something: looking at all of them was 8 % of the software path.
+      let bits = rxStaged[word] | txStaged[word];
+      while (bits !== 0) {
+        const bit = bits & -bits;
+        bits ^= bit;
+        this.publishQueue(word, bit, nowPs);
       }
-    if (duePs < ctx.publishDuePs) ctx.publishDuePs = duePs;
+    }
+  }
+
+  /** Publishes what is due on one queue (as in DeviceContext.rxStaged); lowers `publishDuePs` to what stays. */
+  private publishQueue(word: number, bit: number, nowPs: number): void {
+    const ctx = this.ctx;
+    const fn = this.functions[word >> 1];
+    const queue = ((word & 1) << 5) + 31 - Math.clz32(bit);
+    const rx = fn.rxRings[queue].staged;
+    if (rx.count > 0) fn.rxRings[queue].publish(nowPs);
+    if (rx.count === 0) ctx.rxStaged[word] = ctx.rxStaged[word] & ~bit;
+    else if (rx.nextPs < ctx.publishDuePs) ctx.publishDuePs = rx.nextPs;
+    const tx = fn.txRings[queue].staged;
+    if (tx.count > 0) fn.txRings[queue].publish(nowPs);
+    if (tx.count === 0) ctx.txStaged[word] = ctx.txStaged[word] & ~bit;
+    else if (tx.nextPs < ctx.publishDuePs) ctx.publishDuePs = tx.nextPs;
   }
 
   /** Plugs or pulls a port's cable; the function gets a link status interrupt. */

@@ -10,7 +10,7 @@ import type { DeviceContext } from '../context.ts';
 import { DropReason } from '../pipeline/outcome.ts';
 import type { MissReason } from '../pipeline/outcome.ts';
 import type { RxMeta } from '../mac/waiting-frames.ts';
-import { copyWords } from '../mac/packet-memory.ts';
+import { copyWords, WORD_COPY_MAX_BYTES } from '../mac/packet-memory.ts';
 import { C } from '../stats.ts';
 import { TraceStep } from '../trace.ts';
 import {
@@ -23,7 +23,6 @@ import {
 import { StagedWrites } from './staged.ts';
 
 const RING_ALIGN_BYTES = 128;
-const WORD_COPY_MAX_BYTES = 512;
 
 export class RxRing {
   // Registers.
@@ -59,6 +58,9 @@ export class RxRing {
   staged = new StagedWrites(2);
 
   private readonly ctx: DeviceContext;
+  /** Where this queue stands in ctx.rxStaged. */
+  private readonly markWord: number;
+  private readonly markBit: number;
   private slots = 0;
   /** Descriptors read ahead of `head`; of those, the first `readyCount` have arrived, the rest arrive at `batchPs`. */
   private cached = 0;
@@ -69,6 +71,8 @@ export class RxRing {
     this.ctx = ctx;
     this.portIndex = portIndex;
     this.queueIndex = queueIndex;
+    this.markWord = 2 * portIndex + (queueIndex >> 5);
+    this.markBit = 1 << (queueIndex & 31);
   }
 
   /** RXDCTL.ENABLE was set. */
@@ -296,6 +300,8 @@ export class RxRing {
     stats.add(C.QUEUE_RX_PACKETS + this.counter, 1);
     stats.add(C.QUEUE_RX_BYTES + this.counter, lenBytes);
     this.finishPs = finishPs;
+    const marks = this.ctx.rxStaged;
+    marks[this.markWord] = marks[this.markWord] | this.markBit;
     if (finishPs < this.ctx.publishDuePs) this.ctx.publishDuePs = finishPs;
   }
 }

@@ -13,7 +13,7 @@ import type { Egress } from '../mac/egress.ts';
 import type { EventHandler } from '../time/scheduler.ts';
 import { NO_EVENT } from '../time/scheduler.ts';
 import { DropReason } from '../pipeline/outcome.ts';
-import { copyWords } from '../mac/packet-memory.ts';
+import { copyWords, WORD_COPY_MAX_BYTES } from '../mac/packet-memory.ts';
 import { fold, sumBytes } from '../wire/checksum.ts';
 import { ETHERTYPE_VLAN, IPV4_CHECKSUM_AT } from '../wire/headers.ts';
 import { C } from '../stats.ts';
@@ -25,7 +25,6 @@ import { StagedWrites } from './staged.ts';
 export const MAX_CHAIN = 40;
 const CONTEXTS = 2;
 const MIN_FRAME_BYTES = 14;
-const WORD_COPY_MAX_BYTES = 512;
 
 export class TxRing implements EventHandler {
   // Registers.
@@ -57,6 +56,9 @@ export class TxRing implements EventHandler {
 
   private readonly ctx: DeviceContext;
   private readonly egress: Egress;
+  /** Where this queue stands in ctx.txStaged. */
+  private readonly markWord: number;
+  private readonly markBit: number;
   private slots = 0;
   private cached = 0;
   private resumeEvent = NO_EVENT;
@@ -73,6 +75,8 @@ export class TxRing implements EventHandler {
     this.egress = egress;
     this.portIndex = portIndex;
     this.queueIndex = queueIndex;
+    this.markWord = 2 * portIndex + (queueIndex >> 5);
+    this.markBit = 1 << (queueIndex & 31);
   }
 
   /** TXDCTL.ENABLE was set. */
@@ -342,6 +346,8 @@ export class TxRing implements EventHandler {
   private stage(slot: number, readyPs: number): void {
     const finishPs = this.ctx.pcie.write(readyPs, D.DESCRIPTOR_BYTES);
     this.staged.push(finishPs, slot);
+    const marks = this.ctx.txStaged;
+    marks[this.markWord] = marks[this.markWord] | this.markBit;
     if (finishPs < this.ctx.publishDuePs) this.ctx.publishDuePs = finishPs;
     this.onStaged(this.queueIndex, finishPs);
   }

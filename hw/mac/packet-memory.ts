@@ -2,11 +2,13 @@
 // its way in, and worked on there. A slot is reused after `SLOTS` further frames, which is enough because a frame's
 // journey is computed at once; frames that wait for descriptors are copied to a WaitingFrames ring.
 //
-// Copying: up to 512 bytes by 32-bit words through two DataViews (no garbage), beyond that by TypedArray.set.
+// Copying: up to 96 bytes by 32-bit words through two DataViews (no garbage), beyond that by TypedArray.set, although it makes
+// a short-lived view: 60 bytes take 40 ns either way, 374 bytes 228 against 76 ns, 1,400 bytes 756 against 157 ns.
 
 const SLOTS = 2;
 const HEADROOM_BYTES = 64;
-const WORD_COPY_MAX_BYTES = 512;
+/** Longest copy by words. */
+export const WORD_COPY_MAX_BYTES = 96;
 
 export class PacketMemory {
   readonly bytes: Uint8Array;
