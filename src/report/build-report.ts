@@ -59,14 +59,23 @@ export function buildReport(run: ReplayRun): RunReport {
     offload: offloadReport(testbed),
     queues: queueReports(testbed),
     latency: { hardware, fastPath, classicPath },
-    utilisation: {
-      pcieToHost: nic.ctx.pcie.up.busyPs / spanPs,
-      pcieToDevice: nic.ctx.pcie.down.busyPs / spanPs,
-      cores: testbed.kernel.cores.map((core) => core.busyPs / spanPs),
-    },
+    utilisation: utilisation(run, spanPs),
     assumptions: assumptionCounts(run.feed.assumptions, run.backwardsCount),
     inputFaults: [...run.inputFaults],
     digest: run.digest.hex(),
+  };
+}
+
+/** Busy shares over the time of traffic; all 0 without traffic. */
+function utilisation(run: ReplayRun, spanPs: number): RunReport['utilisation'] {
+  const before = run.busyBefore;
+  const now = run.testbed.busyPs();
+  const share = (nowPs: number, beforePs: number): number =>
+    before === null ? 0 : (nowPs - beforePs) / spanPs;
+  return {
+    pcieToHost: share(now.pcieToHost, before?.pcieToHost ?? 0),
+    pcieToDevice: share(now.pcieToDevice, before?.pcieToDevice ?? 0),
+    cores: now.cores.map((busyPs, i) => share(busyPs, before?.cores[i] ?? 0)),
   };
 }
 

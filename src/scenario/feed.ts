@@ -91,11 +91,13 @@ export class Feed implements AddressListener {
   }
 
   onAddress(family: 4 | 6, bytes: Uint8Array, at: number, side: number, macAt: number): void {
-    this.assumptions.addresses[side]++;
+    if (!this.options.learn) return;
+    const port = Math.min(side, this.options.portCount - 1);
+    this.assumptions.addresses[port]++;
     const address = bytes.slice(at, at + (family === 4 ? 4 : 16));
     const mac = macAt >= 0 ? bytes.slice(macAt, macAt + 6) : new Uint8Array(6);
     const usable = macAt >= 0 && (mac[0] & 1) === 0 && mac.some((byte) => byte !== 0);
-    this.options.onAddress(family, address, side, usable ? mac : stationMac(address, side));
+    this.options.onAddress(family, address, port, usable ? mac : stationMac(address, port));
   }
 
   /** Copies the record as an Ethernet frame to `bytes`; whether its MAC addresses are the capture's. */

@@ -15,6 +15,7 @@ import { Pacer } from './pacing.ts';
 import type { Pace } from './pacing.ts';
 import type { Scenario } from './schema.ts';
 import { Testbed } from './testbed.ts';
+import type { BusyTimes } from './testbed.ts';
 
 /** Time for the devices to come up before the first packet. */
 const TRAFFIC_START_PS = 100 * PS_PER_MS;
@@ -50,6 +51,8 @@ export class ReplayRun {
   readonly trafficStartPs = TRAFFIC_START_PS;
   firstArrivalPs = -1;
   lastArrivalPs = 0;
+  /** What was busy before the first packet (bringing the devices up), ps. */
+  busyBefore: BusyTimes | null = null;
 
   private readonly options: ReplayOptions;
   private readonly pacer: Pacer;
@@ -91,7 +94,10 @@ export class ReplayRun {
     const feed = this.feed;
     feed.take(record, port, interfaces);
     const startPs = this.pacer.arrivalPs(capturePs, feed.portIndex, feed.lenBytes);
-    if (this.firstArrivalPs < 0) this.firstArrivalPs = startPs;
+    if (this.firstArrivalPs < 0) {
+      this.firstArrivalPs = startPs;
+      this.busyBefore = this.testbed.busyPs();
+    }
     this.lastArrivalPs = startPs;
     if (this.nextBlock < this.blocks.length) this.runBlocks(startPs - this.firstArrivalPs);
     this.packetCount++;

@@ -61,6 +61,13 @@ export interface TestbedOptions {
   stack?: boolean;
 }
 
+/** Time that resources have been busy since the start, ps. */
+export interface BusyTimes {
+  pcieToHost: number;
+  pcieToDevice: number;
+  cores: number[];
+}
+
 const DEFAULT_MEMORY_BYTES = 96 << 20;
 const DEFAULT_MTU_BYTES = 1500;
 
@@ -222,6 +229,16 @@ export class Testbed {
     this.nic.trace = sink;
     if (this.netStack !== null) this.netStack.trace = sink;
     this.ledger.listener = collector;
+  }
+
+  /** How long PCIe and the cores have worked since the start. */
+  busyPs(): BusyTimes {
+    const { pcie } = this.nic.ctx;
+    return {
+      pcieToHost: pcie.up.busyPs,
+      pcieToDevice: pcie.down.busyPs,
+      cores: this.kernel.cores.map((core) => core.busyPs),
+    };
   }
 
   /** What must always hold; throws ModelError otherwise. */

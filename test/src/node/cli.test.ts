@@ -103,6 +103,17 @@ describe('replay', () => {
     expect(report(each).ports.map((port) => port.rx.packets)).toEqual([count, count]);
   });
 
+  it('plays on a machine with one port, and nothing at all', () => {
+    const one = join(folder, 'one.yaml');
+    writeFileSync(one, 'ports: [{ name: p0 }]\n');
+    const found = report([one, '--in', `p0=${join(PCAP, 'udp.pcap')}`]);
+    expect(fatesAddUp(found)).toBe(true);
+    expect(report([one, '--in', `p0=${join(PCAP, 'udp.pcap')}`, '--limit', '0'])).toMatchObject({
+      in: { packets: 0 },
+      utilisation: { pcieToHost: 0, cores: [0, 0] },
+    });
+  });
+
   it.each([['--speed', '10x'], ['--pps', '100k'], ['--bps', '1G'], ['--back-to-back']])(
     'paces by %s %s',
     (...pace) => {
