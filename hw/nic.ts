@@ -29,7 +29,7 @@ import * as R from './regs.ts';
 import { C, type PortStats, sumOf } from './stats.ts';
 import type { Scheduler } from './time/scheduler.ts';
 import { TraceStep } from './trace.ts';
-import { ETH_HEADER_BYTES, VLAN_TAG_BYTES } from './wire/headers.ts';
+import { ETHERTYPE_VLAN, ETH_HEADER_BYTES, VLAN_TAG_BYTES } from './wire/headers.ts';
 
 /** What a device is connected to. */
 export interface NicHost {
@@ -114,7 +114,7 @@ export class Nic {
     port.receive(startPs, lenBytes);
     stats.add(C.RX_FRAMES, 1);
     stats.add(C.RX_OCTETS, lenBytes + FCS_BYTES);
-    const refused = this.admit(fn, port, ctx.packets.bytes, frameAt, lenBytes);
+    const refused = this.admit(fn, port, ctx.packets.view, frameAt, lenBytes);
     if (refused !== DropReason.NONE)
       return ctx.dropRx(packetId, portIndex, refused, port.arrivalPs);
     if (ctx.trace !== null)
@@ -127,7 +127,7 @@ export class Nic {
         port.rxLevelBytes,
       );
     const pipeline = this.pipeline;
-    pipeline.parse(ctx.packets.bytes, frameAt, lenBytes, portIndex);
+    pipeline.parse(ctx.packets.view, frameAt, lenBytes, portIndex);
     if (!fn.filter.accepts(pipeline.key))
       return ctx.dropRx(packetId, portIndex, DropReason.MAC_FILTER, port.arrivalPs);
     this.countGood(stats, lenBytes);
@@ -239,13 +239,13 @@ export class Nic {
   private admit(
     fn: PciFunction,
     port: Port,
-    bytes: Uint8Array,
+    view: DataView,
     at: number,
     lenBytes: number,
   ): DropReason {
     if (!fn.isRxEnabled) return DropReason.RX_DISABLED;
     if (lenBytes < ETH_HEADER_BYTES) return DropReason.UNDERSIZE;
-    const isTagged = bytes[at + 12] === 0x81 && bytes[at + 13] === 0;
+    const isTagged = view.getUint16(at + 12) === ETHERTYPE_VLAN;
     const maxBytes = fn.maxFrameBytes + (isTagged ? VLAN_TAG_BYTES : 0);
     if (lenBytes > maxBytes || lenBytes > this.config.maxFrameBytes) return DropReason.OVERSIZE;
     return port.hasRoom(lenBytes) ? DropReason.NONE : DropReason.RX_BUFFER_FULL;
@@ -279,7 +279,7 @@ export class Nic {
     meta.queueIndex = queue;
     meta.packetId = packetId;
     meta.missReason = pipeline.missReason;
-    classifyForHost(meta, pipeline, fn.rss, packets.bytes, frameAt, this.config.rxChecksum);
+    classifyForHost(meta, pipeline, fn.rss, packets.view, frameAt, this.config.rxChecksum);
     trace?.step(packetId, donePs, TraceStep.QUEUE_CHOSEN, queue, fn.rss.hash >>> 0, fn.rss.type);
     const ring = fn.rxRings[queue];
     let reason: DropReason = DropReason.NO_DESCRIPTOR;

@@ -310,21 +310,20 @@ export class TxRing implements EventHandler {
     const l3At = (lens >>> 9) & 0x7f;
     const ipBytes = lens & 0x1ff;
     const l4At = l3At + ipBytes;
-    const bytes = this.ctx.packets.bytes;
     const view = this.ctx.packets.view;
     if (l3At < MIN_FRAME_BYTES || l4At > this.frameBytes) return false;
     if ((popts & D.TXD_POPTS_IXSM) !== 0 && (tucmd & D.TUCMD_IPV4) !== 0) {
       if (ipBytes < 20) return false;
       const at = frameAt + l3At + IPV4_CHECKSUM_AT;
       view.setUint16(at, 0);
-      view.setUint16(at, ~fold(sumBytes(bytes, frameAt + l3At, ipBytes)) & 0xffff);
+      view.setUint16(at, ~fold(sumBytes(view, frameAt + l3At, ipBytes)) & 0xffff);
     }
     if ((popts & D.TXD_POPTS_TXSM) === 0) return true;
     const isTcp = (tucmd & D.TUCMD_L4T_MASK) === D.TUCMD_L4T_TCP;
     const isUdp = (tucmd & D.TUCMD_L4T_MASK) === D.TUCMD_L4T_UDP;
     const fieldAt = l4At + (isTcp ? 16 : 6);
     if ((!isTcp && !isUdp) || fieldAt + 2 > this.frameBytes) return false;
-    const sum = ~fold(sumBytes(bytes, frameAt + l4At, this.frameBytes - l4At)) & 0xffff;
+    const sum = ~fold(sumBytes(view, frameAt + l4At, this.frameBytes - l4At)) & 0xffff;
     view.setUint16(frameAt + fieldAt, isUdp && sum === 0 ? 0xffff : sum);
     return true;
   }

@@ -44,7 +44,7 @@ export class Egress {
     const bytes = this.ctx.packets.bytes;
     let outBytes = lenBytes;
     if (port.padsShort && lenBytes < MIN_FRAME_BYTES) {
-      bytes.fill(0, at + lenBytes, at + MIN_FRAME_BYTES);
+      for (let i = at + lenBytes; i < at + MIN_FRAME_BYTES; i++) bytes[i] = 0;
       outBytes = MIN_FRAME_BYTES;
     }
     if (!port.transmit(this.readyPs, outBytes)) return DropReason.TX_BUFFER_FULL;

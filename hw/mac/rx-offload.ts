@@ -18,12 +18,12 @@ import {
   UDP_CHECKSUM_AT,
 } from '../wire/headers.ts';
 
-/** Fills `meta` from the parsed frame at bytes[frameAt]. */
+/** Fills `meta` from the parsed frame at `frameAt` of packet memory. */
 export function classifyForHost(
   meta: RxMeta,
   pipeline: Pipeline,
   rss: Rss,
-  bytes: Uint8Array,
+  view: DataView,
   frameAt: number,
   verifiesTransport: boolean,
 ): void {
@@ -37,7 +37,7 @@ export function classifyForHost(
     meta.packetInfo = packetType(key, flags);
     meta.status = D.RXD_STAT_FLM;
   }
-  const outerType = (bytes[frameAt + 12] << 8) | bytes[frameAt + 13];
+  const outerType = view.getUint16(frameAt + 12);
   const isTagged = key[K.K_VLAN_COUNT] > 0 && outerType === ETHERTYPE_VLAN;
   meta.vlanTci = isTagged ? key[K.K_VLAN_OUTER] : -1;
   if ((flags & K.PARSE_MALFORMED) !== 0) return;
@@ -45,7 +45,7 @@ export function classifyForHost(
     meta.status |= D.RXD_STAT_IPCS;
     if ((flags & K.PARSE_IP_CHECKSUM_BAD) !== 0) meta.status |= D.RXD_ERR_IPE;
   }
-  if (verifiesTransport) meta.status |= transportStatus(key, flags, bytes, frameAt);
+  if (verifiesTransport) meta.status |= transportStatus(key, flags, view, frameAt);
 }
 
 function packetType(key: Uint32Array, flags: number): number {
@@ -61,23 +61,13 @@ function packetType(key: Uint32Array, flags: number): number {
   return proto === PROTO_SCTP ? type | D.PKT_TYPE_SCTP : type;
 }
 
-function transportStatus(
-  key: Uint32Array,
-  flags: number,
-  bytes: Uint8Array,
-  frameAt: number,
-): number {
+function transportStatus(key: Uint32Array, flags: number, view: DataView, frameAt: number): number {
   const proto = key[K.K_PROTO];
   const isWhole = (flags & K.PARSE_PORTS) !== 0 && (flags & K.PARSE_FRAGMENT) === 0;
   if (!isWhole || (proto !== PROTO_TCP && proto !== PROTO_UDP)) return 0;
   const l4At = key[K.K_L4_AT];
   const at = frameAt + l4At;
-  if (
-    proto === PROTO_UDP &&
-    bytes[at + UDP_CHECKSUM_AT] === 0 &&
-    bytes[at + UDP_CHECKSUM_AT + 1] === 0
-  )
-    return 0;
+  if (proto === PROTO_UDP && view.getUint16(at + UDP_CHECKSUM_AT) === 0) return 0;
   const lenBytes = key[K.K_L3_AT] + key[K.K_L3_LEN] - l4At;
   let sum = proto + lenBytes;
   const words = key[K.K_FAMILY] === 6 ? 4 : 1;
@@ -87,6 +77,6 @@ function transportStatus(
     sum += (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff);
   }
   const udp = proto === PROTO_UDP ? D.RXD_STAT_UDPCS : 0;
-  const good = fold(sumBytes(bytes, at, lenBytes, sum)) === 0xffff;
+  const good = fold(sumBytes(view, at, lenBytes, sum)) === 0xffff;
   return D.RXD_STAT_L4CS | udp | (good ? 0 : D.RXD_ERR_TCPE);
 }

@@ -84,18 +84,15 @@ export const T_DST = 9;
 
 /** Builds the exact-match key of a parsed frame. */
 export function buildExactKey(key: Uint32Array, out: Uint32Array): void {
-  const family = key[K_FAMILY];
-  out[X_HEAD] = (key[K_IN_PORT] << 24) | (family << 16) | (key[K_PROTO] << 8);
+  out[X_HEAD] = (key[K_IN_PORT] << 24) | (key[K_FAMILY] << 16) | (key[K_PROTO] << 8);
   out[X_PORTS] = (key[K_SPORT] << 16) | key[K_DPORT];
   out[X_VLAN] = key[K_VLAN_COUNT] === 0 ? 0 : 0x1000 | (key[K_VLAN_OUTER] & 0xfff);
-  const words = family === 6 ? 4 : 1;
-  for (let i = 0; i < words; i++) {
+  out[X_SRC] = key[K_SRC];
+  out[X_DST] = key[K_DST];
+  // The parser leaves words 1 to 3 zero for IPv4.
+  for (let i = 1; i < 4; i++) {
     out[X_SRC + i] = key[K_SRC + i];
     out[X_DST + i] = key[K_DST + i];
-  }
-  for (let i = words; i < 4; i++) {
-    out[X_SRC + i] = 0;
-    out[X_DST + i] = 0;
   }
 }
 

@@ -109,8 +109,8 @@ export class Pipeline {
   }
 
   /** Parses a frame in packet memory into `key`; MAC filter and `process` follow. */
-  parse(bytes: Uint8Array, at: number, lenBytes: number, portIndex: number): void {
-    parseFrame(bytes, at, lenBytes, portIndex, this.key);
+  parse(view: DataView, at: number, lenBytes: number, portIndex: number): void {
+    parseFrame(view, at, lenBytes, portIndex, this.key);
     this.executor.at = at;
     this.executor.lenBytes = lenBytes;
   }

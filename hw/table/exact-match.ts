@@ -159,10 +159,22 @@ export class ExactMatchTable {
     return -1;
   }
 
+  /** Unrolled: a loop takes three times as long for 11 words. */
   private keyEquals(key: Uint32Array, at: number): boolean {
     const keys = this.keys;
-    for (let i = 0; i < EXACT_KEY_WORDS; i++) if (keys[at + i] !== key[i]) return false;
-    return true;
+    return (
+      keys[at] === key[0] &&
+      keys[at + 1] === key[1] &&
+      keys[at + 2] === key[2] &&
+      keys[at + 3] === key[3] &&
+      keys[at + 4] === key[4] &&
+      keys[at + 5] === key[5] &&
+      keys[at + 6] === key[6] &&
+      keys[at + 7] === key[7] &&
+      keys[at + 8] === key[8] &&
+      keys[at + 9] === key[9] &&
+      keys[at + 10] === key[10]
+    );
   }
 
   /** Partial-key cuckoo: the other bucket follows from the hash and the one bucket, both ways round. */
