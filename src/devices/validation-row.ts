@@ -1,0 +1,32 @@
+// One published figure beside the model's (validation.ts).
+
+export interface Published {
+  /** Case of the project's list (V1 …). */
+  id: string;
+  figure: string;
+  source: string;
+  unit: string;
+  published: number;
+  model: number;
+  /** Largest relative error; 0 for exact figures. */
+  tolerance: number;
+  basis: 'calibrated' | 'predicted';
+  /** False for figures from memory. */
+  gated: boolean;
+  /** 'least' and 'most': the published figure bounds the model's from below or above. */
+  bound: 'equal' | 'least' | 'most';
+}
+
+/** A row with the usual values: exact, predicted, gated. */
+export function row(
+  id: string,
+  figure: string,
+  source: string,
+  unit: string,
+  published: number,
+  model: number,
+  rest: Partial<Pick<Published, 'tolerance' | 'basis' | 'gated' | 'bound'>> = {},
+): Published {
+  const usual = { tolerance: 0, basis: 'predicted', gated: true, bound: 'equal' } as const;
+  return { id, figure, source, unit, published, model, ...usual, ...rest };
+}

@@ -1,0 +1,59 @@
+// `flowtwin validate`: every published figure that the model is held against, beside what the model says.
+//
+// Exit status: 0 when all gated rows are within their tolerance, 1 when one is not.
+
+import process from 'node:process';
+import type { Command } from 'commander';
+import { validationRows } from '../../devices/validation.ts';
+import type { ValidationRow } from '../../devices/validation.ts';
+import { textTable } from '../../fit/text-table.ts';
+import { loadDevice } from '../device-files.ts';
+
+export function registerValidate(program: Command): void {
+  program
+    .command('validate')
+    .description('published figures beside what the model says')
+    .option('--json', 'print JSON', false)
+    .action((flags: { json: boolean }) => validate(flags.json));
+}
+
+function validate(json: boolean): void {
+  const rows = validationRows((name) => loadDevice(name));
+  process.stdout.write(json ? `${JSON.stringify(rows, null, 2)}\n` : printRows(rows));
+  if (rows.some(({ gated, holds }) => gated && !holds)) process.exitCode = 1;
+}
+
+function printRows(rows: readonly ValidationRow[]): string {
+  const head = ['case', 'figure', 'published', 'model', 'unit', 'error', 'allowed'];
+  const cells = rows.map((row) => [
+    row.id,
+    row.figure,
+    bounded(row),
+    significant(row.model),
+    row.unit,
+    row.bound === 'equal' ? `${(100 * row.error).toFixed(2)} %` : '-',
+    row.tolerance === 0 ? 'exact' : `${significant(100 * row.tolerance)} %`,
+    row.basis,
+    !row.gated ? 'memory, gates nothing' : row.holds ? 'holds' : 'OUTSIDE',
+    row.source,
+  ]);
+  const lines = textTable([...head, 'basis', 'gate', 'source'], cells, [2, 3, 5, 6]);
+  const gated = rows.filter((row) => row.gated);
+  const outside = gated.filter((row) => !row.holds).length;
+  const predicted = gated.filter((row) => row.basis === 'predicted').length;
+  lines.push(
+    '',
+    `${rows.length} figures, ${gated.length} gated (${predicted} predicted): ` +
+      `${gated.length - outside} hold, ${outside} outside their tolerance`,
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+function bounded({ bound, published }: ValidationRow): string {
+  const sign = bound === 'least' ? '>= ' : bound === 'most' ? '<= ' : '';
+  return `${sign}${published}`;
+}
+
+function significant(value: number): string {
+  return String(Number(value.toPrecision(8)));
+}
