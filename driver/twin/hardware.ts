@@ -66,7 +66,9 @@ export function configureUnits(adapter: TwinAdapter): void {
   // Padding stays as the device resets it (on, for every device but the veth-like ones of recordings).
   bar0.write32(R.HLREG0, (base | jumbo) >>> 0);
   bar0.write32(R.RDRXCTL, bar0.read32(R.RDRXCTL) | R.RDRXCTL_CRCSTRIP);
-  bar0.write32(R.MAXFRS, (maxFrameBytes(dev.mtuBytes) << R.MAXFRS_MFS_SHIFT) >>> 0);
+  // The field has 16 bits; all ones means as large as the device takes.
+  const frameBytes = Math.min(maxFrameBytes(dev.mtuBytes), 0xffff);
+  bar0.write32(R.MAXFRS, (frameBytes << R.MAXFRS_MFS_SHIFT) >>> 0);
   for (let i = 0; i < 32; i++) {
     // Queue q counts in statistics register q modulo 16.
     const four = [0, 1, 2, 3].reduce((value, n) => value | (((4 * i + n) % 16) << (8 * n)), 0);

@@ -178,8 +178,10 @@ export function writeAll(file: string, fd: number, bytes: Uint8Array): void {
     try {
       at += writeSync(fd, bytes, at, bytes.length - at);
     } catch (error) {
-      const isFull = error instanceof Error && 'code' in error && error.code === 'EAGAIN';
-      if (!isFull) throw new InputError(systemErrorText(file, error));
+      const code = error instanceof Error && 'code' in error ? error.code : '';
+      // Whoever reads our output may stop early (`| head`): that is no error.
+      if (code === 'EPIPE' && fd === 1) process.exit(0);
+      if (code !== 'EAGAIN') throw new InputError(systemErrorText(file, error));
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
     }
   }

@@ -93,7 +93,7 @@ export class EgressFiles {
         ? `path=host tx-queue=${frame.queueIndex}`
         : frame.fromHost
           ? `path=${path} tx-queue=${frame.queueIndex}`
-          : `path=hardware rule=${frame.entryHandle}`;
+          : `path=hardware tx-queue=none rule=${frame.entryHandle}`;
     this.write(
       this.ports[frame.portIndex],
       0,

@@ -1,7 +1,6 @@
 // One replay from the command line's point of view: scenario, sources and outputs put together around a ReplayRun. `replay` and
 // `why` share it.
 
-import { writeSync } from 'node:fs';
 import type { EgressFrame } from '../../hw/observer.ts';
 import type { Pace } from '../scenario/pacing.ts';
 import { ScenarioError } from '../scenario/load.ts';
@@ -12,6 +11,7 @@ import { TraceCollector } from '../report/trace.ts';
 import type { TraceRecord } from '../report/trace.ts';
 import { extractFlowKey, FlowKey } from '../stack/openvswitch/flow-key.ts';
 import { formatFlowKey } from '../stack/openvswitch/flow-key-text.ts';
+import { writeAll } from './capture-files.ts';
 import { EgressFiles } from './egress-files.ts';
 import type { OutputFormat } from './egress-files.ts';
 import { InputError } from './errors.ts';
@@ -63,10 +63,10 @@ export async function runReplay(
     run.testbed.onHostReceive = (skb, portIndex, atPs) => files.writeHost(skb, portIndex, atPs);
   const { tick } = settings;
   try {
-    await sources.play((record, capturePs, port, interfaces) => {
+    await sources.play((record, capturePs, port, place) => {
       if (sources.count === 0)
         files?.setBase(sources.baseSeconds, sources.baseFractionPs, run.trafficStartPs);
-      run.offer(record, capturePs, port, interfaces);
+      run.offer(record, capturePs, port, place);
       if (tick !== undefined && (sources.count & TICK_MASK) === 0) tick(sources.count);
     });
     run.inputFaults.push(...sources.faults);
@@ -138,9 +138,7 @@ export class LineWriter {
 
   flush(): void {
     if (this.pending.length === 0) return;
-    const bytes = new TextEncoder().encode(`${this.pending.join('\n')}\n`);
-    let at = 0;
-    while (at < bytes.length) at += writeSync(this.fd, bytes, at);
+    writeAll('(trace)', this.fd, new TextEncoder().encode(`${this.pending.join('\n')}\n`));
     this.pending = [];
     this.pendingChars = 0;
   }

@@ -18,6 +18,8 @@ export interface LoadedScenario {
   scenario: Scenario;
   /** For messages: as the user wrote it, or relative to the working directory. */
   file: string;
+  /** A capture was given in place of a scenario. */
+  bareCapture: boolean;
   /** Captures of the scenario (or the bare one), paths resolved. */
   sources: SourceFile[];
   /** Text of a file named in a command, null when it cannot be read. */
@@ -44,7 +46,13 @@ export function loadScenarioFile(path: string | undefined): LoadedScenario {
         file: inFolder(capture.file),
         port: capture.port === undefined ? -1 : portIndex(scenario, capture.port, shown),
       }));
-  return { scenario, file: shown, sources, readText: (name) => tryRead(inFolder(name)) };
+  return {
+    scenario,
+    file: shown,
+    bareCapture,
+    sources,
+    readText: (name) => tryRead(inFolder(name)),
+  };
 }
 
 /** Index of a port by name; InputError names the ones there are. */

@@ -7,7 +7,7 @@ import { CaptureError, CaptureRecord } from '../capture/index.ts';
 import { MonotonicTime } from '../capture/record.ts';
 import { openCapture } from './capture-files.ts';
 import type { CaptureInput } from './capture-files.ts';
-import { UsageError } from './errors.ts';
+import { InputError, UsageError } from './errors.ts';
 
 /** One capture of a run. */
 export interface SourceFile {
@@ -39,7 +39,7 @@ export type RecordSink = (
   record: CaptureRecord,
   capturePs: number,
   port: number,
-  interfaces: number,
+  place: number,
 ) => void;
 
 export class Sources {
@@ -65,6 +65,8 @@ export class Sources {
   constructor(files: readonly SourceFile[], options: SourceOptions) {
     if (options.loop > 1 && files.some((source) => source.file === '-'))
       throw new UsageError('--loop: standard input can be read only once');
+    if (files.filter((source) => source.file === '-').length > 1)
+      throw new UsageError('--in: standard input can be read only once');
     this.files = files;
     this.options = options;
   }
@@ -101,7 +103,7 @@ export class Sources {
       if (!mayPlay(capturePs)) return true;
       this.gapPs = capturePs - this.lastPs;
       this.lastPs = capturePs;
-      sink(head.record, capturePs, head.port, head.input.interfaces.length);
+      sink(head.record, capturePs, head.port, placeOf(head));
       this.count++;
       // Waiting only where the file needs it: a plain file is read without a single promise per packet.
       if (!this.advance(head) && head.live) await this.refill(head);
@@ -181,11 +183,20 @@ export class Sources {
   }
 
   private broken(head: Head, error: unknown): false {
-    if (!(error instanceof CaptureError)) throw error;
+    if (!(error instanceof CaptureError) && !(error instanceof InputError)) throw error;
     this.faults.push(error.message);
     head.live = false;
     return false;
   }
+}
+
+/** Number of a record's interface within its section of a pcapng; −1 when that section has only one. */
+function placeOf(head: Head): number {
+  const { interfaces } = head.input;
+  if (interfaces.length < 2) return -1;
+  const own = interfaces[head.record.interfaceIndex];
+  const section = interfaces.filter((one) => one.sectionIndex === own.sectionIndex);
+  return section.length < 2 ? -1 : section.indexOf(own);
 }
 
 function always(): boolean {

@@ -39,8 +39,7 @@ export class Digest {
     let b = this.b;
     let i = at;
     for (; i + 4 <= end; i += 4) {
-      const value =
-        bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
+      const value = bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
       let k = Math.imul(value, 0xcc9e2d51 | 0);
       k = (k << 15) | (k >>> 17);
       a ^= Math.imul(k, 0x1b873593);

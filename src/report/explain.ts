@@ -5,6 +5,7 @@ import { DROP_REASONS, MISS_REASONS } from '../../hw/pipeline/outcome.ts';
 import type { MissReason } from '../../hw/pipeline/outcome.ts';
 import { formatDuration } from '../scenario/quantity.ts';
 import { STACK_DROPS } from '../stack/outcome.ts';
+import { PS_PER_S } from '../../hw/time/units.ts';
 import { FLOW_REMEDIES, MISS_REMEDIES } from './remedies.ts';
 import type { TraceRecord, TraceRecordStep } from './trace.ts';
 
@@ -46,7 +47,7 @@ const NETFILTER_STEPS = new Set([
 export function explain(record: TraceRecord): string {
   const lines = [
     `packet ${record.packet} on ${record.port}, ${record.lenBytes} bytes, at ` +
-      formatDuration(record.arrivalPs),
+      `${(record.arrivalPs / PS_PER_S).toFixed(9)} s`,
     `  ${record.key}`,
     '',
     ...record.steps.map((step) => stepLine(step, record.arrivalPs)),
@@ -126,12 +127,12 @@ function remedyLine(record: TraceRecord): string {
 
 /** No entry: which step of becoming an entry had not been taken. */
 function flowRemedy(record: TraceRecord): string {
+  const state = textOf(record, 'conntrack');
   if (textOf(record, 'fast-path') !== null) return FLOW_REMEDIES.pending;
-  if (textOf(record, 'flow-add') !== null) return FLOW_REMEDIES.establishing;
+  if (textOf(record, 'flow-add') !== null) return FLOW_REMEDIES.starting;
+  if (state === null || state === 'invalid') return FLOW_REMEDIES.untracked;
   if (textOf(record, 'flow-refused') !== null) return FLOW_REMEDIES.establishing;
   if (textOf(record, 'flow-teardown') !== null) return FLOW_REMEDIES.closing;
-  const state = textOf(record, 'conntrack');
-  if (state === null || state === 'invalid') return FLOW_REMEDIES.untracked;
   if (state === 'new') return FLOW_REMEDIES.establishing;
   return FLOW_REMEDIES.noRule;
 }

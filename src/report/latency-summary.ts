@@ -9,10 +9,10 @@ export function summarise(histogram: TimeHistogram): TimeSummary {
   return {
     count,
     meanPs: count === 0 ? 0 : Math.round(histogram.sumPs / count),
-    p50Ps: histogram.percentilePs(0.5),
-    p90Ps: histogram.percentilePs(0.9),
-    p99Ps: histogram.percentilePs(0.99),
-    p999Ps: histogram.percentilePs(0.999),
-    maxPs: histogram.maxPs,
+    p50Ps: Math.round(histogram.percentilePs(0.5)),
+    p90Ps: Math.round(histogram.percentilePs(0.9)),
+    p99Ps: Math.round(histogram.percentilePs(0.99)),
+    p999Ps: Math.round(histogram.percentilePs(0.999)),
+    maxPs: Math.round(histogram.maxPs),
   };
 }

@@ -37,6 +37,7 @@ export const FLOW_REMEDIES = {
   establishing:
     'the connection was not yet established: the flow is offered to hardware by the first packet after the handshake ' +
     '(TCP) or the second one (UDP) that a `flow add` rule matches',
+  starting: 'this very packet started the offload: the entry serves the packets after it',
   noRule: 'a rule `flow add @flowtable` in a forward chain must match it',
   pending:
     'the flow was already offered, but the device had not confirmed the entry yet: a faster insert, or a later packet',

@@ -8,7 +8,14 @@ import { DIRECTION_OUTBOUND, DIRECTION_UNKNOWN } from '../capture/record.ts';
 import type { CaptureRecord } from '../capture/record.ts';
 import { MAX_GROWTH_BYTES, toEthernet } from '../capture/link-layer.ts';
 import { LINKTYPE_ETHERNET } from '../capture/link-types.ts';
-import { checksumState, fillChecksum, newShape, readShape, stripVlanTags } from './shape.ts';
+import {
+  checksumState,
+  fillChecksum,
+  fillHeaderChecksum,
+  newShape,
+  readShape,
+  stripVlanTags,
+} from './shape.ts';
 import { Splitter } from './split.ts';
 import type { AddressListener, SplitPolicy } from './split.ts';
 
@@ -22,6 +29,8 @@ export class Assumptions {
   snappedFilled = 0;
   /** Frames whose transport checksum the capturing host had left to its NIC. */
   checksumsCompleted = 0;
+  /** Packets whose IPv4 total length the capturing host had left at zero. */
+  lengthsCompleted = 0;
   /** Packets without an Ethernet header that got one. */
   ethernetHeadersMade = 0;
   /** Packets placed by pcapng interface or direction flag instead of the split. */
@@ -76,14 +85,15 @@ export class Feed implements AddressListener {
   }
 
   /**
-   * Makes a frame of a record. `port` ≥ 0 says where it arrives; −1 leaves that to the capture's own flags (when
-   * `interfaces` > 1 or a direction is given) and the split.
+   * Makes a frame of a record. `port` ≥ 0 says where it arrives; −1 leaves that to the capture's own interface (`place`,
+   * −1 when its section has only one), its direction flag and the split.
    */
-  take(record: CaptureRecord, port: number, interfaces: number): void {
+  take(record: CaptureRecord, port: number, place: number): void {
     const haveMac = this.copyIn(record);
+    const filled = record.snapped && this.fillCut(record);
     readShape(this.bytes, this.at, this.lenBytes, this.shape);
-    if (this.shape.family !== 0) this.mend(record);
-    this.portIndex = this.place(record, port, interfaces, haveMac);
+    if (this.shape.family !== 0) this.mend(filled);
+    this.portIndex = this.place(record, port, place, haveMac);
     if (this.options.learn && this.shape.family !== 0 && !this.shape.multicast) {
       this.bytes.set(this.options.portMacs[this.portIndex], this.at);
       this.assumptions.addressedToRouter++;
@@ -122,28 +132,41 @@ export class Feed implements AddressListener {
     return record.linkType === LINKTYPE_ETHERNET;
   }
 
-  /** Fills cut bytes and completes checksums. */
-  private mend(record: CaptureRecord): void {
-    const shape = this.shape;
+  /** Fills what the snap length cut with zeros, up to the length on the wire; whether anything was cut. */
+  private fillCut(record: CaptureRecord): boolean {
+    const cutBytes = record.wireLenBytes - record.lenBytes;
+    const from = this.at + this.lenBytes;
+    const to = Math.min(from + cutBytes, this.end);
+    if (to <= from) return false;
+    this.bytes.fill(0, from, to);
+    this.lenBytes = to - this.at;
+    this.assumptions.snappedFilled++;
+    return true;
+  }
+
+  /** Puts the IP length right that segmentation offload left at zero, and completes checksums. */
+  private mend(filled: boolean): void {
+    const { shape, bytes } = this;
     const l3At = shape.family === 4 ? shape.srcAt - 12 : shape.srcAt - 8;
-    const bytes = this.bytes;
-    const said =
-      shape.family === 4
-        ? (bytes[l3At + 2] << 8) | bytes[l3At + 3]
-        : ((bytes[l3At + 4] << 8) | bytes[l3At + 5]) + 40;
-    const end = l3At + said;
-    if (record.snapped && end > this.at + this.lenBytes && end <= this.end) {
-      bytes.fill(0, this.at + this.lenBytes, end);
-      this.lenBytes = end - this.at;
-      if (!this.isFragment(l3At)) fillChecksum(bytes, shape, end - shape.l4At);
-      this.assumptions.snappedFilled++;
-      return;
-    }
+    if (ipLenBytes(bytes, l3At, shape.family) === 0) this.fillLength(l3At);
+    const end = l3At + ipLenBytes(bytes, l3At, shape.family);
     if (shape.l4At === 0 || end > this.at + this.lenBytes || this.isFragment(l3At)) return;
-    if (checksumState(bytes, shape, end - shape.l4At) === 'partial') {
+    if (filled) fillChecksum(bytes, shape, end - shape.l4At);
+    else if (checksumState(bytes, shape, end - shape.l4At) === 'partial') {
       fillChecksum(bytes, shape, end - shape.l4At);
       this.assumptions.checksumsCompleted++;
     }
+  }
+
+  /** IPv4 total length 0 (TSO before the NIC filled it in): the frame's own length, and the header checksum with it. */
+  private fillLength(l3At: number): void {
+    const lenBytes = this.at + this.lenBytes - l3At;
+    if (this.shape.family !== 4 || lenBytes > 0xffff) return;
+    const { bytes } = this;
+    bytes[l3At + 2] = lenBytes >> 8;
+    bytes[l3At + 3] = lenBytes & 0xff;
+    fillHeaderChecksum(bytes, l3At);
+    this.assumptions.lengthsCompleted++;
   }
 
   private isFragment(l3At: number): boolean {
@@ -151,22 +174,27 @@ export class Feed implements AddressListener {
     return ((this.bytes[l3At + 6] & 0x3f) | this.bytes[l3At + 7]) !== 0;
   }
 
-  private place(record: CaptureRecord, port: number, interfaces: number, haveMac: boolean): number {
-    const forced = port >= 0 ? port : this.placedByCapture(record, interfaces);
+  private place(record: CaptureRecord, port: number, place: number, haveMac: boolean): number {
+    const forced = port >= 0 ? port : this.placedByCapture(record, place);
     const side = this.splitter.side(this.bytes, this.at, this.shape, haveMac, forced);
     return Math.min(side, this.options.portCount - 1);
   }
 
   /** The port that the capture itself names, −1 when it names none. */
-  private placedByCapture(record: CaptureRecord, interfaces: number): number {
+  private placedByCapture(record: CaptureRecord, place: number): number {
     let port = -1;
-    if (interfaces > 1 && record.interfaceIndex < this.options.portCount)
-      port = record.interfaceIndex;
+    if (place >= 0 && place < this.options.portCount) port = place;
     else if (record.direction !== DIRECTION_UNKNOWN)
       port = record.direction === DIRECTION_OUTBOUND ? 1 : 0;
     if (port >= 0) this.assumptions.placedByCapture++;
     return port;
   }
+}
+
+/** Length of the IP packet as its header has it; 0 for an IPv4 length field of 0. */
+function ipLenBytes(bytes: Uint8Array, l3At: number, family: number): number {
+  if (family === 4) return (bytes[l3At + 2] << 8) | bytes[l3At + 3];
+  return ((bytes[l3At + 4] << 8) | bytes[l3At + 5]) + 40;
 }
 
 /** A locally administered MAC made from an address, for captures that have none. */

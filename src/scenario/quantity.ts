@@ -3,7 +3,7 @@
 
 import { PS_PER_MS, PS_PER_NS, PS_PER_S, PS_PER_US } from '../../hw/time/units.ts';
 
-const NUMBER = /^\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]*)\s*$/;
+const NUMBER = /^\s*([0-9]+(?:\.[0-9]+)?(?:e[0-9]+)?)\s*([A-Za-zµ]*)\s*$/;
 
 const TIME_UNITS: Record<string, number> = {
   ps: 1,

@@ -88,11 +88,11 @@ export class ReplayRun {
 
   /**
    * Plays one record: `capturePs` is its time since the start of all captures, `port` where it arrives (−1: by flags or
-   * split), `interfaces` how many the capture has.
+   * split), `place` its interface's number in its section (−1 when the section has only one).
    */
-  offer(record: CaptureRecord, capturePs: number, port: number, interfaces: number): void {
+  offer(record: CaptureRecord, capturePs: number, port: number, place: number): void {
     const feed = this.feed;
-    feed.take(record, port, interfaces);
+    feed.take(record, port, place);
     const startPs = this.pacer.arrivalPs(capturePs, feed.portIndex, feed.lenBytes);
     if (this.firstArrivalPs < 0) {
       this.firstArrivalPs = startPs;

@@ -118,6 +118,18 @@ export function fillChecksum(bytes: Uint8Array, shape: FrameShape, lenBytes: num
   bytes[fieldAt + 1] = value & 0xff;
 }
 
+/** Writes the right IPv4 header checksum. */
+export function fillHeaderChecksum(bytes: Uint8Array, l3At: number): void {
+  bytes[l3At + 10] = 0;
+  bytes[l3At + 11] = 0;
+  let sum = 0;
+  for (let i = l3At; i < l3At + (bytes[l3At] & 15) * 4; i += 2)
+    sum += (bytes[i] << 8) | bytes[i + 1];
+  const value = ~fold(sum) & 0xffff;
+  bytes[l3At + 10] = value >> 8;
+  bytes[l3At + 11] = value & 0xff;
+}
+
 function checksumAt(shape: FrameShape): number {
   if (shape.l4At === 0) return -1;
   if (shape.l4proto === 6) return shape.l4At + 16;

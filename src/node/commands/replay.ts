@@ -55,7 +55,10 @@ export function registerReplay(program: Command): void {
     .option('--out <dir>', 'write one capture per egress port, and what went up to the host')
     .option('--format <form>', 'form of the captures in --out: pcapng or pcap', 'pcapng')
     .option('--json <file>', 'write the report as JSON (- for standard output)')
-    .option('--trace <file>', 'write one NDJSON record per packet')
+    .option(
+      '--trace <file>',
+      'write one NDJSON record per packet (- for standard output, in place of the summary)',
+    )
     .action(async (scenario: string | undefined, flags: ReplayFlags) => replay(scenario, flags));
 }
 
@@ -79,7 +82,8 @@ async function replay(scenario: string | undefined, flags: ReplayFlags): Promise
     lines.flush();
     if (traceFd > 2) closeSync(traceFd);
   }
-  writeReport(flags.json, JSON.stringify(report, null, 2), formatSummary(report));
+  if (flags.trace !== '-')
+    writeReport(flags.json, JSON.stringify(report, null, 2), formatSummary(report));
   for (const fault of report.inputFaults) process.stderr.write(`${fault}\n`);
   if (!fatesAddUp(report) || report.fates.inFlight > 0) process.exitCode = 1;
   if (report.inputFaults.length > 0) process.exitCode = 2;
@@ -88,6 +92,8 @@ async function replay(scenario: string | undefined, flags: ReplayFlags): Promise
 /** Takes `--in PORT=FILE` in place of the scenario's captures. */
 export function addInputs(loaded: LoadedScenario, inputs: readonly string[] | undefined): void {
   if (inputs === undefined) return;
+  if (loaded.bareCapture)
+    throw new UsageError('expected a scenario or --in PORT=FILE, found a capture and --in');
   loaded.sources = inputs.map((input) => {
     const at = input.indexOf('=');
     if (at < 1) throw new UsageError(`--in: expected PORT=FILE, found '${input}'`);

@@ -130,8 +130,8 @@ class Shell {
     const untilPs = testbed.nowPs + byPs;
     if (this.left)
       this.left = await this.sources.play(
-        (record, capturePs, port, interfaces) => {
-          this.run.offer(record, capturePs, port, interfaces);
+        (record, capturePs, port, place) => {
+          this.run.offer(record, capturePs, port, place);
         },
         (capturePs) => this.run.plannedPs(capturePs) <= untilPs,
       );
@@ -142,8 +142,8 @@ class Shell {
   /** Plays the rest of the traffic and prints the summary. */
   private async runToEnd(): Promise<CommandResult> {
     if (this.left)
-      this.left = await this.sources.play((record, capturePs, port, interfaces) => {
-        this.run.offer(record, capturePs, port, interfaces);
+      this.left = await this.sources.play((record, capturePs, port, place) => {
+        this.run.offer(record, capturePs, port, place);
       });
     this.run.inputFaults.push(...this.sources.faults);
     return ok(formatSummary(this.run.finish()));

@@ -4,8 +4,12 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { NfStack } from '../../support/nf-stack.ts';
 
-const folder = new URL('../../../fixtures/recordings/flowtable/', import.meta.url);
-const read = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
+const folder = new URL('../../../fixtures/recordings/', import.meta.url);
+const read = (name: string): string =>
+  readFileSync(
+    new URL(`${name.includes('ruleset') ? 'rulesets' : 'flowtable'}/${name}`, folder),
+    'utf8',
+  );
 
 function rulesOf(name: string): string {
   const { setup } = JSON.parse(read(`${name}.json`)) as {

@@ -239,6 +239,16 @@ describe('bad input: one line that names file and place, exit status 2', () => {
       () => ['replay', '--in', 'p9=x.pcap'],
       /no port 'p9'; expected one of p0, p1/,
     ],
+    [
+      'a capture and --in',
+      () => ['replay', join(PCAP, 'udp.pcap'), '--in', 'p0=x.pcap'],
+      /expected a scenario or --in PORT=FILE/,
+    ],
+    [
+      'standard input twice',
+      () => ['replay', '--in', 'p0=-', '--in', 'p1=-'],
+      /standard input can be read only once/,
+    ],
     ['a bad --in', () => ['replay', '--in', 'p0'], /--in: expected PORT=FILE, found 'p0'/],
     ['a bad pace', () => ['replay', '--pps', 'fast'], /--pps: expected a whole number/],
     ['two paces', () => ['replay', '--pps', '5', '--bps', '5'], /expected one of --speed/],
@@ -260,6 +270,26 @@ describe('bad input: one line that names file and place, exit status 2', () => {
     expect(stderr).toMatch(expected);
     expect(stderr.trimEnd().split('\n').length).toBe(1);
     expect(status).toBe(2);
+  });
+
+  it('processes and reports what came before a fault in a gzip', () => {
+    const whole = readFileSync(join(PCAP, 'mixed.pcap.gz'));
+    const file = join(folder, 'cut.pcap.gz');
+    writeFileSync(file, whole.subarray(0, whole.length >> 1));
+    const { status, stdout, stderr } = run(['replay', file, '--json', '-']);
+    expect({ status, lines: stderr.trimEnd().split('\n').length }).toEqual({ status: 2, lines: 1 });
+    expect((JSON.parse(stdout) as RunReport).in.packets).toBeGreaterThan(10);
+  });
+
+  it('writes a trace to a reader that stops early, and a whole one to a pipe', () => {
+    const file = join(PCAP, 'default.pcap');
+    const pipe = (tail: string): Result => {
+      const command = `node ${CLI} replay --trace - ${file} | ${tail}; exit \${PIPESTATUS[0]}`;
+      const result = spawnSync('bash', ['-c', command], { encoding: 'utf8', cwd: ROOT });
+      return { status: result.status, stdout: result.stdout, stderr: result.stderr };
+    };
+    expect(pipe('head -c 300')).toMatchObject({ status: 0, stderr: '' });
+    expect(pipe('wc -l')).toMatchObject({ status: 0, stdout: '5172\n', stderr: '' });
   });
 
   it('processes and reports what came before the fault', () => {

@@ -67,7 +67,7 @@ function udpSumOk(made: Feed): boolean {
 describe('Feed', () => {
   it('addresses frames to the router and learns both ends', () => {
     const { feed: made, addresses } = feed();
-    made.take(record(udpFrame([1, 2, 3], [0, 0])), -1, 1);
+    made.take(record(udpFrame([1, 2, 3], [0, 0])), -1, -1);
     expect(made.portIndex).toBe(0);
     expect([...made.bytes.subarray(made.at, made.at + 6)]).toEqual([2, 0, 0x5e, 0, 0, 1]);
     expect(addresses).toEqual(['10.0.0.1@0 1', '10.0.1.2@1 9']);
@@ -75,7 +75,7 @@ describe('Feed', () => {
 
   it('fills what the snap length cut and makes the checksum right', () => {
     const { feed: made } = feed();
-    made.take(record(udpFrame(new Array<number>(100).fill(7), [0x12, 0x34]), 60), -1, 1);
+    made.take(record(udpFrame(new Array<number>(100).fill(7), [0x12, 0x34]), 60), -1, -1);
     expect(made.lenBytes).toBe(142);
     expect(made.assumptions.snappedFilled).toBe(1);
     expect(udpSumOk(made)).toBe(true);
@@ -85,17 +85,40 @@ describe('Feed', () => {
     const payload = [1, 2, 3, 4];
     const partial = onesSum([10, 0, 0, 1, 10, 0, 1, 2, 0, 17, 0, 12]);
     const { feed: made } = feed();
-    made.take(record(udpFrame(payload, [partial >> 8, partial & 255])), -1, 1);
+    made.take(record(udpFrame(payload, [partial >> 8, partial & 255])), -1, -1);
     expect(made.assumptions.checksumsCompleted).toBe(1);
     expect(udpSumOk(made)).toBe(true);
-    made.take(record(udpFrame(payload, [0xba, 0xad])), -1, 1);
+    made.take(record(udpFrame(payload, [0xba, 0xad])), -1, -1);
     expect(made.assumptions.checksumsCompleted).toBe(1);
     expect(udpSumOk(made)).toBe(false);
   });
 
+  it.each([0, 10, 14, 20, 33, 34, 35, 41, 42, 47, 53])(
+    'keeps the length of a frame cut at %i bytes, with a right checksum where ports are left',
+    (snap) => {
+      const { feed: made } = feed();
+      const frame = udpFrame(new Array<number>(100).fill(7), [0x12, 0x34]);
+      made.take(record(frame, snap), -1, -1);
+      expect(made.lenBytes).toBe(142);
+      // Below 42 bytes the UDP header itself is cut: its length field is zero then, and so is the packet's meaning.
+      if (snap >= 40) expect(udpSumOk(made)).toBe(true);
+    },
+  );
+
+  it('fills in an IPv4 length that was left at zero', () => {
+    const { feed: made } = feed();
+    const frame = udpFrame([1, 2, 3, 4], [0, 0]);
+    frame[16] = 0;
+    frame[17] = 0;
+    made.take(record(frame), -1, -1);
+    expect([...made.bytes.subarray(made.at + 16, made.at + 18)]).toEqual([0, 32]);
+    expect(onesSum([...made.bytes.subarray(made.at + 14, made.at + 34)])).toBe(0xffff);
+    expect(made.assumptions.lengthsCompleted).toBe(1);
+  });
+
   it('removes VLAN tags', () => {
     const { feed: made } = feed();
-    made.take(record(udpFrame([9], [0, 0], true)), -1, 1);
+    made.take(record(udpFrame([9], [0, 0], true)), -1, -1);
     expect(made.assumptions.vlanTagsRemoved).toBe(1);
     expect([...made.bytes.subarray(made.at + 12, made.at + 14)]).toEqual([8, 0]);
     expect(made.lenBytes).toBe(43);
@@ -104,7 +127,7 @@ describe('Feed', () => {
   it('takes any bytes at all', () => {
     const { feed: made } = feed();
     for (let lenBytes = 0; lenBytes < 64; lenBytes++) {
-      made.take(record(udpFrame([1, 2, 3], [0, 0]).subarray(0, lenBytes)), -1, 1);
+      made.take(record(udpFrame([1, 2, 3], [0, 0]).subarray(0, lenBytes)), -1, -1);
       expect(made.portIndex).toBeGreaterThanOrEqual(0);
     }
   });

@@ -8,9 +8,7 @@ import type { Recording } from '../../../src/scenario/recording/format.ts';
 import { playRecording } from '../../../src/scenario/recording/player.ts';
 
 const FOLDER = new URL('../../../fixtures/recordings/flowtable/', import.meta.url);
-const FILES = readdirSync(FOLDER).filter(
-  (name) => name.endsWith('.json') && !name.includes('ruleset'),
-);
+const FILES = readdirSync(FOLDER).filter((name) => name.endsWith('.json'));
 
 function load(name: string): Recording {
   return parseRecording(readFileSync(new URL(name, FOLDER), 'utf8'), name);
