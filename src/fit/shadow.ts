@@ -5,8 +5,9 @@
 // rule between them that meets it has the same actions too. Rules without actions (ClassBench) count as all different.
 //
 // Naive idea: compare all pairs. Optimisation: a rule that covers another also matches any packet of it. So some packets of
-// each rule are looked up in the classifier; where the rule itself wins one, nothing shadows it. Only the rest
-// are compared with the rules before them. Left out: rules covered by several others together.
+// each rule are looked up in the classifier; where the rule itself wins one, nothing shadows it. Only the rest are compared with
+// the rules before them; for redundant ones the same with precedence reversed. Pairs are compared on flat words first (10 ns
+// against 150 for the rules themselves). Left out: rules covered by several others together.
 
 import { TernaryClassifier } from '../../hw/table/classifier/ternary.ts';
 import { rangeMask } from './range-mask.ts';
@@ -35,14 +36,15 @@ export function findOverlaps(
   progress: Progress = () => undefined,
 ): Overlaps {
   const order = rules.map((_, i) => i).sort((a, b) => compareRules(rules[a], rules[b]));
-  const suspects = new Suspects(rules, order);
+  const words = new RuleWords(rules);
+  const winners = new Winners(words, order);
   const shadowed: [number, number][] = [];
   const isShadowed = new Uint8Array(rules.length);
   for (const [rank, index] of order.entries()) {
     if (rank % PROGRESS_RULES === 0) progress('shadows', rank, rules.length);
-    if (suspects.wins(index)) continue;
+    if (winners.wins(index)) continue;
     for (let above = 0; above < rank; above++)
-      if (covers(rules[order[above]], rules[index])) {
+      if (words.mayCover(order[above], index) && covers(rules[order[above]], rules[index])) {
         shadowed.push([index, order[above]]);
         isShadowed[index] = 1;
         break;
@@ -50,26 +52,31 @@ export function findOverlaps(
   }
   shadowed.sort((a, b) => a[0] - b[0]);
   const redundantSought = rules.length <= REDUNDANT_RULES;
-  const redundant = redundantSought ? findRedundant(rules, order, isShadowed) : [];
+  const redundant = redundantSought ? findRedundant(rules, order, words, isShadowed) : [];
   return { shadowed, redundant, redundantSought };
 }
 
 function findRedundant(
   rules: readonly Rule[],
   order: readonly number[],
+  words: RuleWords,
   isShadowed: Uint8Array,
 ): [number, number][] {
   const actions = rules.map((rule, i) =>
     rule.actions.length === 0 ? `none ${i}` : JSON.stringify(withoutPlaces(rule.actions)),
   );
+  if (rules.every((rule) => rule.actions.length === 0)) return [];
+  const lowest = new Winners(words, [...order].reverse());
   const isRemoved = Uint8Array.from(isShadowed);
   const found: [number, number][] = [];
   for (let rank = order.length - 1; rank >= 0; rank--) {
     const index = order[rank];
     if (isShadowed[index] === 1 || rules[index].actions.length === 0) continue;
+    if (lowest.wins(index)) continue;
     for (let below = rank + 1; below < order.length; below++) {
       const other = order[below];
-      if (isRemoved[other] === 1 || !overlap(rules[index], rules[other])) continue;
+      if (isRemoved[other] === 1 || !words.mayMeet(index, other)) continue;
+      if (!overlap(rules[index], rules[other])) continue;
       if (actions[other] !== actions[index]) break;
       if (!covers(rules[other], rules[index])) continue;
       found.push([index, other]);
@@ -132,16 +139,14 @@ function span(match: { value: number[]; mask: number[]; field: FieldName }): [nu
   return [value, value + open];
 }
 
-/** Looks up packets of rules; ranges are looked up by the prefix that their numbers share, so winners may be too many, never too few. */
-class Suspects {
-  private readonly classifier: TernaryClassifier;
-  private readonly value: Uint32Array;
-  private readonly mask: Uint32Array;
-  private readonly key: Uint32Array;
-  private readonly words: number;
-  private readonly rankOf: Int32Array;
+/** Rules as words of value and mask; a range by the prefix that its numbers share, which may take more packets, never fewer. */
+class RuleWords {
+  readonly count: number;
+  readonly words: number;
+  readonly value: Uint32Array;
+  readonly mask: Uint32Array;
 
-  constructor(rules: readonly Rule[], order: readonly number[]) {
+  constructor(rules: readonly Rule[]) {
     const wordOf = new Map<FieldName, number>();
     let words = 1;
     for (const rule of rules)
@@ -150,33 +155,36 @@ class Suspects {
           wordOf.set(field, words);
           words += fieldWords(field);
         }
+    this.count = rules.length;
     this.words = words;
     this.value = new Uint32Array(rules.length * words);
     this.mask = new Uint32Array(rules.length * words);
-    this.key = new Uint32Array(words);
-    this.rankOf = new Int32Array(rules.length);
-    this.classifier = new TernaryClassifier(words);
     const places = new Map<string, number>();
     for (const [index, rule] of rules.entries()) this.encode(index, rule, wordOf, places);
-    for (const [rank, index] of order.entries()) this.rankOf[index] = rank;
-    this.classifier.load(() => {
-      for (const [rank, index] of order.entries())
-        this.classifier.insert(rank, rank, this.value, this.mask, index * words);
-    });
   }
 
-  /** Whether the rule wins one of its packets, as far as prefixes tell. */
-  wins(index: number): boolean {
-    const { words, key } = this;
-    for (let probe = 0; probe < PROBES; probe++) {
-      for (let w = 0; w < words; w++) {
-        const at = index * words + w;
-        const free = Math.imul(at * PROBES + probe + 1, 0x9e3779b1) ^ (at >>> 3);
-        key[w] = this.value[at] | (free & ~this.mask[at]);
-      }
-      if (this.classifier.lookup(key) === this.rankOf[index]) return true;
+  /** False when no packet can match both. */
+  mayMeet(a: number, b: number): boolean {
+    const { words, value, mask } = this;
+    const from = a * words;
+    const other = b * words;
+    for (let w = 0; w < words; w++)
+      if (((value[from + w] ^ value[other + w]) & mask[from + w] & mask[other + w]) !== 0)
+        return false;
+    return true;
+  }
+
+  /** False when some packet of `inner` is none of `outer`. */
+  mayCover(outer: number, inner: number): boolean {
+    const { words, value, mask } = this;
+    const from = outer * words;
+    const other = inner * words;
+    for (let w = 0; w < words; w++) {
+      const care = mask[from + w];
+      if ((care & ~mask[other + w]) !== 0) return false;
+      if (((value[from + w] ^ value[other + w]) & care) !== 0) return false;
     }
-    return false;
+    return true;
   }
 
   private encode(
@@ -204,5 +212,41 @@ class Suspects {
         this.mask[word] = shared;
       }
     }
+  }
+}
+
+/** Who wins packets of a rule, the first of `order` before the others. */
+class Winners {
+  private readonly rules: RuleWords;
+  private readonly classifier: TernaryClassifier;
+  private readonly key: Uint32Array;
+  private readonly rankOf: Int32Array;
+
+  constructor(rules: RuleWords, order: readonly number[]) {
+    this.rules = rules;
+    this.key = new Uint32Array(rules.words);
+    this.rankOf = new Int32Array(rules.count);
+    this.classifier = new TernaryClassifier(rules.words);
+    this.classifier.load(() => {
+      for (const [rank, index] of order.entries()) {
+        this.rankOf[index] = rank;
+        this.classifier.insert(rank, rank, rules.value, rules.mask, index * rules.words);
+      }
+    });
+  }
+
+  /** Whether the rule wins one of a few of its packets, as far as prefixes tell: then none before it covers it. */
+  wins(index: number): boolean {
+    const { key } = this;
+    const { words, value, mask } = this.rules;
+    for (let probe = 0; probe < PROBES; probe++) {
+      for (let w = 0; w < words; w++) {
+        const at = index * words + w;
+        const free = Math.imul(at * PROBES + probe + 1, 0x9e3779b1) ^ (at >>> 3);
+        key[w] = value[at] | (free & ~mask[at]);
+      }
+      if (this.classifier.lookup(key) === this.rankOf[index]) return true;
+    }
+    return false;
   }
 }

@@ -2,8 +2,8 @@
 //
 // When rules are refused for lack of room: the next size at which more go in, and the size from which a larger one brings no
 // more. When none is: the smallest size at which all still go in. Found by doubling and halving over whole admissions, which
-// assumes that more of a resource never takes fewer rules. One resource at a time, the others as they are; resources that no rule
-// uses are left out.
+// assumes that more of a resource never takes fewer rules. One resource at a time, the others as they are; where all fits, resources
+// that no rule uses are left out.
 
 import type { DeviceProfile } from '../devices/profile.ts';
 import { admit, withSizes } from './admission.ts';
@@ -31,8 +31,11 @@ export function sizeAnswers(
   admission: Admission,
   progress: Progress = () => undefined,
 ): SizeAnswer[] {
-  const inUse = admission.resources.filter(({ path, used }) => path !== '' && used > 0);
-  const paths = inUse.map(({ path }) => path);
+  const isShort = lacksRoom(admission);
+  const sized = admission.resources.filter(
+    ({ path, used }) => path !== '' && (isShort || used > 0),
+  );
+  const paths = sized.map(({ path }) => path);
   return paths.map((path, done) => {
     progress('sizes', done, paths.length);
     return sizeAnswer(plan, admission, path);
@@ -60,10 +63,7 @@ function sizeAnswer(plan: FitPlan, admission: Admission, path: string): SizeAnsw
     enough: null,
     enoughRules: 0,
   };
-  const hasRoomRefusals = [...admission.refusals.values()].some(
-    ({ resource, reason }) => resource !== '' || reason === 'mask-conflict',
-  );
-  if (!hasRoomRefusals) {
+  if (!lacksRoom(admission)) {
     answer.leastForAll = smallest(sizes.below, now, (size) => rulesAt(size) >= admission.accepted);
     return answer;
   }
@@ -74,6 +74,13 @@ function sizeAnswer(plan: FitPlan, admission: Admission, path: string): SizeAnsw
   answer.enough = smallest(sizes.above, largest, (size) => rulesAt(size) >= rulesAt(largest));
   answer.enoughRules = rulesAt(answer.enough);
   return answer;
+}
+
+/** Whether some rule was refused because something ran out (or because there is one mask only). */
+function lacksRoom({ refusals }: Admission): boolean {
+  for (const { resource, reason } of refusals.values())
+    if (reason === 'mask-conflict' || (resource !== '' && reason !== 'no-such-group')) return true;
+  return false;
 }
 
 /** Sizes that a resource can have, as a function of a step number. */
