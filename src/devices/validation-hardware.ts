@@ -184,7 +184,7 @@ function lineRows(): Published[] {
   const frames = 1000;
   const perFrameNs = (rateBps: number): number => {
     const port = new Port(0, rateBps, 0, 1 << 20, 1e12);
-    for (let i = 0; i < frames; i++) port.receive(0, 60);
+    for (let i = 0; i < frames; i++) port.receive(60);
     return port.rxLine.freePs / frames / 1000;
   };
   const source = 'computed: (64 + 20) bytes at line rate';
