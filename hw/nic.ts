@@ -89,7 +89,8 @@ export class Nic {
     const { packets } = this.ctx;
     const frameAt = packets.allocate();
     packets.copyIn(frameAt, bytes, at, Math.min(lenBytes, packets.roomBytes));
-    this.frameInPlace(portIndex, startPs, frameAt, lenBytes, packetId);
+    this.ctx.ports[portIndex].firstBitPs = startPs;
+    this.frameInPlace(portIndex, frameAt, lenBytes, packetId);
   }
 
   /** The memory in which frames lie inside the device: for callers that put them there themselves (saves a copy). */
@@ -97,21 +98,19 @@ export class Nic {
     return this.ctx.packets;
   }
 
-  /** As `frameIn`, for a frame that the caller has put into `packets.bytes` at `frameAt` (`packets.stage`). */
-  frameInPlace(
-    portIndex: number,
-    startPs: number,
-    frameAt: number,
-    lenBytes: number,
-    packetId: number,
-  ): void {
+  /**
+   * As `frameIn`, for a frame that the caller has put into `packets.bytes` at `frameAt` (`packets.stage`). Its first bit is on
+   * the wire at `ctx.ports[portIndex].firstBitPs`, which the caller sets (a field: an argument would be boxed).
+   */
+  frameInPlace(portIndex: number, frameAt: number, lenBytes: number, packetId: number): void {
     const ctx = this.ctx;
     const port = ctx.ports[portIndex];
     const fn = this.functions[portIndex];
     const stats = ctx.stats[portIndex];
     stats.framesIn++;
-    if (!port.isLinkUp) return ctx.dropRx(packetId, portIndex, DropReason.LINK_DOWN, startPs);
-    port.receive(startPs, lenBytes);
+    if (!port.isLinkUp)
+      return ctx.dropRx(packetId, portIndex, DropReason.LINK_DOWN, port.firstBitPs);
+    port.receive(lenBytes);
     stats.add(C.RX_FRAMES, 1);
     stats.add(C.RX_OCTETS, lenBytes + FCS_BYTES);
     const refused = this.admit(fn, port, ctx.packets.view, frameAt, lenBytes);

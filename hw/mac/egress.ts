@@ -47,7 +47,8 @@ export class Egress {
       for (let i = at + lenBytes; i < at + MIN_FRAME_BYTES; i++) bytes[i] = 0;
       outBytes = MIN_FRAME_BYTES;
     }
-    if (!port.transmit(this.readyPs, outBytes)) return DropReason.TX_BUFFER_FULL;
+    port.readyPs = this.readyPs;
+    if (!port.transmit(outBytes)) return DropReason.TX_BUFFER_FULL;
     const stats = this.ctx.stats[portIndex];
     stats.add(C.TX_FRAMES, 1);
     stats.add(C.TX_TOTAL, 1);

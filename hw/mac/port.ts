@@ -18,10 +18,14 @@ export class Port {
   isLinkUp = true;
   /** HLREG0.TXPADEN: pad short frames on the way out. */
   padsShort = true;
+  /** In-parameter of `receive`: first bit on the wire, ps. */
+  firstBitPs = 0;
   /** Out-parameter of `receive`: the frame is in the buffer, ps. Times go through fields: a returned one is boxed. */
   arrivalPs = 0;
   /** In-parameter of `hold`: the frame leaves the receive buffer, ps. */
   releasePs = 0;
+  /** In-parameter of `transmit`: the frame is ready, ps. */
+  readyPs = 0;
   /** Out-parameters of `transmit`: first and last bit on the wire, ps. */
   startPs = 0;
   endPs = 0;
@@ -61,13 +65,13 @@ export class Port {
     this.heldMask = ring - 1;
   }
 
-  /** Takes a frame whose first bit arrives at `startPs` (or when the line is free); sets `arrivalPs`. */
-  receive(startPs: number, lenBytes: number): void {
+  /** Takes a frame whose first bit arrives at `firstBitPs` (or when the line is free); sets `arrivalPs`. */
+  receive(lenBytes: number): void {
     const padded = lenBytes < MIN_FRAME_BYTES ? MIN_FRAME_BYTES : lenBytes;
     // Timeline.reserve by hand: in the place where it is called from, it is not inlined and boxes two numbers a frame.
     const line = this.rxLine;
     const costPs = (PREAMBLE_BYTES + padded + FCS_BYTES + GAP_BYTES) * this.psPerByte;
-    const freePs = (startPs > line.freePs ? startPs : line.freePs) + costPs;
+    const freePs = (this.firstBitPs > line.freePs ? this.firstBitPs : line.freePs) + costPs;
     line.freePs = freePs;
     line.busyPs += costPs;
     this.arrivalPs = freePs - GAP_BYTES * this.psPerByte + this.macLatencyPs;
@@ -123,12 +127,18 @@ export class Port {
   }
 
   /** Sends a frame that is ready at `readyPs`; sets `startPs` and `endPs`; false when the buffer is full. */
-  transmit(readyPs: number, lenBytes: number): boolean {
-    if (!this.hasTxRoom(readyPs, lenBytes)) return false;
+  transmit(lenBytes: number): boolean {
+    const line = this.txLine;
+    const aheadPs = line.freePs - this.readyPs;
+    if (aheadPs > 0 && aheadPs / this.psPerByte + lenBytes > this.txBufferBytes) return false;
     const padded = lenBytes < MIN_FRAME_BYTES ? MIN_FRAME_BYTES : lenBytes;
-    const lineBytes = PREAMBLE_BYTES + padded + FCS_BYTES + GAP_BYTES;
-    const freePs = this.txLine.reserve(readyPs + this.macLatencyPs, lineBytes * this.psPerByte);
-    this.startPs = freePs - lineBytes * this.psPerByte;
+    // Timeline.reserve by hand, as in `receive`.
+    const costPs = (PREAMBLE_BYTES + padded + FCS_BYTES + GAP_BYTES) * this.psPerByte;
+    const earliestPs = this.readyPs + this.macLatencyPs;
+    const freePs = (earliestPs > line.freePs ? earliestPs : line.freePs) + costPs;
+    line.freePs = freePs;
+    line.busyPs += costPs;
+    this.startPs = freePs - costPs;
     this.endPs = freePs - GAP_BYTES * this.psPerByte;
     return true;
   }

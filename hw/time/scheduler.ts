@@ -51,6 +51,11 @@ export class Scheduler implements Clock {
     return this.heapCount;
   }
 
+  /** Whether an event is due now. */
+  get isDue(): boolean {
+    return this.heapCount > 0 && this.timePs[this.heap[0]] <= this.nowPs;
+  }
+
   /** Time of the earliest pending event, or Infinity. */
   get nextPs(): number {
     return this.heapCount === 0 ? Infinity : this.timePs[this.heap[0]];
@@ -97,6 +102,13 @@ export class Scheduler implements Clock {
 
   /** Runs every event due at or before `untilPs`, then sets the clock to `untilPs`. */
   runUntil(untilPs: number): void {
+    while (this.heapCount > 0 && this.timePs[this.heap[0]] <= untilPs) this.runNext();
+    this.nowPs = untilPs;
+  }
+
+  /** Runs every event due within `byPs`, then moves the clock on by that much. */
+  runFor(byPs: number): void {
+    const untilPs = this.nowPs + byPs;
     while (this.heapCount > 0 && this.timePs[this.heap[0]] <= untilPs) this.runNext();
     this.nowPs = untilPs;
   }

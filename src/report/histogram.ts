@@ -14,6 +14,8 @@ const EXPONENT_BIAS = 1023;
 const HIGH_WORD = new Uint32Array(Float64Array.of(1).buffer)[1] !== 0 ? 1 : 0;
 
 export class TimeHistogram {
+  /** In-parameter of `recordValue` (a field: an argument would be boxed). */
+  valuePs = 0;
   /** Values recorded. */
   count = 0;
   /** Sum of all values, ps. */
@@ -26,12 +28,18 @@ export class TimeHistogram {
 
   /** Records one time in ps; negative ones count as zero. */
   record(valuePs: number): void {
-    const value = valuePs > 0 ? valuePs : 0;
+    this.valuePs = valuePs;
+    this.recordValue();
+  }
+
+  /** Records `valuePs`. */
+  recordValue(): void {
+    const value = this.valuePs > 0 ? this.valuePs : 0;
     this.count++;
     this.sumPs += value;
     if (value > this.maxPs) this.maxPs = value;
     if (value < this.minPs) this.minPs = value;
-    const bucket = this.bucketOf(value);
+    const bucket = value < SUB_COUNT ? value | 0 : this.bucketOf();
     this.buckets[bucket] = this.buckets[bucket] + 1;
   }
 
@@ -47,9 +55,9 @@ export class TimeHistogram {
     return this.maxPs;
   }
 
-  private bucketOf(value: number): number {
-    if (value < SUB_COUNT) return value | 0;
-    this.float[0] = value;
+  /** Bucket of `valuePs`, from SUB_COUNT ps on. */
+  private bucketOf(): number {
+    this.float[0] = this.valuePs;
     const high = this.words[HIGH_WORD];
     const shift = (high >>> MANTISSA_BITS) - EXPONENT_BIAS - SUB_BITS;
     return (shift + 1) * SUB_COUNT + ((high >>> (MANTISSA_BITS - SUB_BITS)) & (SUB_COUNT - 1));

@@ -70,6 +70,8 @@ export class PacketLedger {
   /** Called for every frame that leaves, before the count (egress captures, tests). */
   onFrame: ((frame: EgressFrame) => void) | null = null;
 
+  /** In-parameter of `end`: when, ps (a field: an argument would be boxed). */
+  private endPs = 0;
   private capacity = 0;
   private arrivalPs = new Float64Array(0);
   private lenBytes = new Int32Array(0);
@@ -87,13 +89,13 @@ export class PacketLedger {
     return this.aliveCount;
   }
 
-  /** Opens an account for a frame; returns its id. */
-  begin(packetNumber: number, arrivalPs: number, lenBytes: number): number {
+  /** Opens an account for a frame that arrives now (by `clock`: a time as argument would be boxed); returns its id. */
+  begin(packetNumber: number, lenBytes: number): number {
     if (this.freeCount === 0) this.grow();
     const slot = this.free[this.freeHead];
     this.freeHead = (this.freeHead + 1) & (this.capacity - 1);
     this.freeCount--;
-    this.arrivalPs[slot] = arrivalPs;
+    this.arrivalPs[slot] = this.clock.nowPs;
     this.lenBytes[slot] = lenBytes;
     this.alive[slot] = 1;
     this.path[slot] = CLASSIC;
@@ -134,8 +136,11 @@ export class PacketLedger {
     }
     const slot = id & SLOT_MASK;
     const fate = frame.fromHost ? this.path[slot] : HARDWARE;
-    this.latency[fate].record(frame.endPs - this.arrivalPs[slot]);
-    this.end(id, fate, '', frame.endPs);
+    const latency = this.latency[fate];
+    latency.valuePs = frame.endPs - this.arrivalPs[slot];
+    latency.recordValue();
+    this.endPs = frame.endPs;
+    this.end(id, fate, '');
   }
 
   private toHost(packetId: number, missReason: MissReason): void {
@@ -150,7 +155,8 @@ export class PacketLedger {
   private local(packetId: number, what: string): void {
     if (!this.isAlive(packetId)) return;
     this.localEnds.set(what, (this.localEnds.get(what) ?? 0) + 1);
-    this.end(packetId, LOCAL, what, this.clock.nowPs);
+    this.endPs = this.clock.nowPs;
+    this.end(packetId, LOCAL, what);
   }
 
   /** Throws unless every packet that came in has one fate or is still in flight. */
@@ -172,20 +178,23 @@ export class PacketLedger {
   private dropInDevice(packetId: number, reason: DropReason, atPs: number): void {
     if (!this.isAlive(packetId)) return;
     this.deviceDrops[reason]++;
-    this.end(packetId, DROPPED, DROP_REASONS[reason].name, atPs);
+    this.endPs = atPs;
+    this.end(packetId, DROPPED, DROP_REASONS[reason].name);
   }
 
   private dropInStack(packetId: number, reason: StackDrop): void {
     if (!this.isAlive(packetId)) return;
     this.stackDrops[reason]++;
-    this.end(packetId, DROPPED, STACK_DROPS[reason].name, this.clock.nowPs);
+    this.endPs = this.clock.nowPs;
+    this.end(packetId, DROPPED, STACK_DROPS[reason].name);
   }
 
-  private end(id: number, fate: number, reason: string, atPs: number): void {
+  /** Ends a packet at `endPs`. */
+  private end(id: number, fate: number, reason: string): void {
     const slot = id & SLOT_MASK;
     this.fatePackets[fate]++;
     this.fateBytes[fate] += this.lenBytes[slot];
-    if (this.listener !== null) this.listener.onFate(id, FATES[fate], reason, atPs);
+    if (this.listener !== null) this.listener.onFate(id, FATES[fate], reason, this.endPs);
     this.alive[slot] = 0;
     this.generation[slot] = (this.generation[slot] + 1) & GENERATION_MASK;
     // First in, first out: a slot comes back after at least 4,096 packets, its generation after 8 M.

@@ -103,9 +103,11 @@ export class ReplayRun {
     this.packetCount++;
     const testbed = this.testbed;
     testbed.advanceTo(startPs);
-    const id = testbed.ledger.begin(this.packetCount, startPs, feed.lenBytes);
+    const id = testbed.ledger.begin(this.packetCount, feed.lenBytes);
     this.options.onArrival?.(id, feed, startPs, this.packetCount);
-    testbed.nic.frameInPlace(feed.portIndex, startPs, feed.at, feed.lenBytes, id);
+    const { nic } = testbed;
+    nic.ctx.ports[feed.portIndex].firstBitPs = startPs;
+    nic.frameInPlace(feed.portIndex, feed.at, feed.lenBytes, id);
   }
 
   /** When a record of this capture time arrives at the earliest, ps (replays with their own gaps). */

@@ -162,7 +162,7 @@ export class Testbed {
 
   /** Runs everything due within the next `byPs`. */
   advance(byPs: number): void {
-    this.advanceTo(this.nowPs + byPs);
+    this.scheduler.runFor(byPs);
   }
 
   /** Puts a frame (without FCS) on the wire of a port at `startPs`, not before now; returns its ledger id. */
@@ -174,9 +174,14 @@ export class Testbed {
     lenBytes: number = bytes.length - at,
     packetNumber: number = this.ledger.inPackets + 1,
   ): number {
-    this.advanceTo(Math.max(startPs, this.nowPs));
-    const id = this.ledger.begin(packetNumber, this.nowPs, lenBytes);
-    this.nic.frameIn(portIndex, this.nowPs, bytes, at, lenBytes, id);
+    const { scheduler, nic } = this;
+    if (startPs > scheduler.nowPs) scheduler.runUntil(startPs);
+    else if (scheduler.isDue) scheduler.runFor(0);
+    const id = this.ledger.begin(packetNumber, lenBytes);
+    const frameAt = nic.packets.allocate();
+    nic.packets.copyIn(frameAt, bytes, at, Math.min(lenBytes, nic.packets.roomBytes));
+    nic.ctx.ports[portIndex].firstBitPs = scheduler.nowPs;
+    nic.frameInPlace(portIndex, frameAt, lenBytes, id);
     return id;
   }
 

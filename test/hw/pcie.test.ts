@@ -42,8 +42,8 @@ describe('line rate (V25)', () => {
     const port = new Port(0, 10e9, 0, 1 << 20, 1e12);
     let endPs = 0;
     for (let i = 0; i < 1000; i++) {
-      port.receive(0, 60);
-      port.transmit(0, 60);
+      port.receive(60);
+      port.transmit(60);
       endPs = port.endPs;
     }
     expect(port.rxLine.freePs).toBe(67_200 * 1000);

@@ -24,7 +24,7 @@ function egress(packetId: number, fromHost: boolean): EgressFrame {
 describe('PacketLedger', () => {
   it('counts each fate once and adds up', () => {
     const ledger = new PacketLedger();
-    const [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map((n) => ledger.begin(n, 0, 100));
+    const [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map((n) => ledger.begin(n, 100));
     ledger.device.onEgress(egress(a, false));
     ledger.device.onRx(b, 0, 0, 0, MissReason.NO_ENTRY, 5);
     ledger.stack.onForward(b, PATH_FAST);
@@ -41,10 +41,10 @@ describe('PacketLedger', () => {
 
   it('recognises a second frame of the same packet, also when the slot has a new owner', () => {
     const ledger = new PacketLedger();
-    const first = ledger.begin(0, 0, 100);
+    const first = ledger.begin(0, 100);
     ledger.device.onEgress(egress(first, true));
     for (let i = 0; i < 10_000; i++) {
-      const id = ledger.begin(i, 0, 60);
+      const id = ledger.begin(i, 60);
       ledger.device.onEgress(egress(first, true));
       expect(ledger.isAlive(id)).toBe(true);
       ledger.device.onEgress(egress(id, false));
@@ -56,7 +56,7 @@ describe('PacketLedger', () => {
 
   it('grows while packets are in flight', () => {
     const ledger = new PacketLedger();
-    const ids = Array.from({ length: 10_000 }, (_, n) => ledger.begin(n, n, 64));
+    const ids = Array.from({ length: 10_000 }, (_, n) => ledger.begin(n, 64));
     expect(ledger.pending).toBe(10_000);
     ids.forEach((id, n) => expect(ledger.packetNumber(id)).toBe(n));
     for (const id of ids) ledger.stack.onDrop(id, StackDrop.TTL);
