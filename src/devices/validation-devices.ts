@@ -5,7 +5,7 @@ import { fitRules } from '../fit/fit.ts';
 import { readRules } from '../rules/dialects.ts';
 import type { Rule } from '../rules/rule.ts';
 import { figure, figureList } from './profile.ts';
-import type { DeviceProfile } from './profile.ts';
+import type { DeviceProfile, TableProfile } from './profile.ts';
 import { applySetting } from './profile-schema.ts';
 import { row } from './validation-row.ts';
 import type { Published } from './validation-row.ts';
@@ -54,137 +54,68 @@ function intelRows(profile: DeviceProfile): Published[] {
 
 const NO_OVERLAPS = { shadowed: [], redundant: [], redundantSought: false };
 
-function connectxRows({ tables, figures }: DeviceProfile): Published[] {
-  const source = (number: string): string => `nic-bench @f38ea62, fig. ${number} (digitised)`;
-  const { t0, t1 } = tables;
-  const calibrated = { tolerance: 0.05, basis: 'calibrated' } as const;
-  const rate = (table: typeof t0, rules: number): number =>
-    interpolate(
-      figureList(table.figures, 'rateEntries'),
-      figureList(table.figures, 'ratePerS'),
-      rules,
-    ) / 1000;
-  const forward = (table: typeof t0, rules: number): number =>
-    interpolate(
-      figureList(table.figures, 'throughputEntries'),
-      figureList(table.figures, 'throughputGbps'),
-      rules,
-    );
-  const stall = (rulesPerS: number): number =>
-    100 / (1 + (figure(t0.figures, 'sameCoreUs', 0) / 1e6) * rulesPerS);
-  const fitted = { tolerance: 0.03, basis: 'calibrated' } as const;
-  const cx = 'ConnectX-5';
-  const least = { ...calibrated, bound: 'least' } as const;
-  const most = { ...calibrated, bound: 'most' } as const;
-  const chained = figure(figures, 'chained16Gbps', 0);
-  return [
-    row(
-      'V20',
-      `${cx} T0: forwarding while its core inserts 1 k/s`,
-      source('4a'),
-      'Gb/s',
-      83.3,
-      stall(1000),
-      fitted,
-    ),
-    row(
-      'V20',
-      `${cx} T0: forwarding while its core inserts 5 k/s`,
-      source('4a'),
-      'Gb/s',
-      50.4,
-      stall(5000),
-      fitted,
-    ),
-    row(
-      'V20',
-      `${cx} T0: forwarding while its core inserts 10 k/s`,
-      source('4a'),
-      'Gb/s',
-      33.8,
-      stall(10000),
-      fitted,
-    ),
-    row(
-      'V21',
-      `${cx} T0: insert rate, 65.5 k rules`,
-      source('5a'),
-      'k/s',
-      1.4,
-      rate(t0, 65500),
-      calibrated,
-    ),
-    row(
-      'V21',
-      `${cx} T0: insert rate, 32 k rules`,
-      source('5a'),
-      'k/s',
-      38.5,
-      rate(t0, 32000),
-      calibrated,
-    ),
-    row(
-      'V21',
-      `${cx} T1: insert rate, 65.5 k rules`,
-      source('5b'),
-      'k/s',
-      493,
-      rate(t1, 65500),
-      calibrated,
-    ),
-    row(
-      'V22',
-      `${cx} T0: throughput, 16 k rules`,
-      source('2a'),
-      'Gb/s',
-      98,
-      forward(t0, 16000),
-      least,
-    ),
-    row(
-      'V22',
-      `${cx} T0: throughput, 56 k rules`,
-      source('2a'),
-      'Gb/s',
-      49,
-      forward(t0, 56000),
-      calibrated,
-    ),
-    row(
-      'V22',
-      `${cx} T0: throughput, 57 k rules`,
-      source('2a'),
-      'Gb/s',
-      1,
-      forward(t0, 57000),
-      most,
-    ),
-    row(
-      'V22',
-      `${cx} T1: throughput, 2 M rules`,
-      source('2b'),
-      'Gb/s',
-      98,
-      forward(t1, 2e6),
-      least,
-    ),
-    row(
-      'V22',
-      `${cx} T1: throughput, 4 M rules`,
-      source('2b'),
-      'Gb/s',
-      69.7,
-      forward(t1, 4e6),
-      calibrated,
-    ),
-    row(
-      'V22',
-      `${cx}: 16 chained tables, 100 k rules`,
-      source('2b'),
-      'Gb/s',
-      17.4,
-      chained,
-      calibrated,
-    ),
+function connectxRows(device: DeviceProfile): Published[] {
+  return [...stallRows(device), ...rateRows(device), ...throughputRows(device)];
+}
+
+const CALIBRATED = { tolerance: 0.05, basis: 'calibrated' } as const;
+
+function digitised(number: string): string {
+  return `nic-bench @f38ea62, fig. ${number} (digitised)`;
+}
+
+/** A curve of a table at a number of rules. */
+function curve(table: TableProfile, x: string, y: string, rules: number): number {
+  return interpolate(figureList(table.figures, x), figureList(table.figures, y), rules);
+}
+
+function stallRows({ tables }: DeviceProfile): Published[] {
+  const stallS = figure(tables['t0'].figures, 'sameCoreUs', 0) / 1e6;
+  const published = [
+    [1, 83.3],
+    [5, 50.4],
+    [10, 33.8],
   ];
+  return published.map(([kiloPerS, gbps]) => {
+    const what = `ConnectX-5 T0: forwarding while its core inserts ${kiloPerS} k/s`;
+    const model = 100 / (1 + stallS * kiloPerS * 1000);
+    return row('V20', what, digitised('4a'), 'Gb/s', gbps, model, {
+      ...CALIBRATED,
+      tolerance: 0.03,
+    });
+  });
+}
+
+function rateRows({ tables }: DeviceProfile): Published[] {
+  const rate = (id: string, rules: number): number =>
+    curve(tables[id], 'rateEntries', 'ratePerS', rules) / 1000;
+  const published: [string, string, number, number][] = [
+    ['t0', '5a', 65500, 1.4],
+    ['t0', '5a', 32000, 38.5],
+    ['t1', '5b', 65500, 493],
+  ];
+  return published.map(([id, number, rules, perS]) => {
+    const what = `ConnectX-5 ${id.toUpperCase()}: insert rate, ${rules / 1000} k rules`;
+    return row('V21', what, digitised(number), 'k/s', perS, rate(id, rules), CALIBRATED);
+  });
+}
+
+function throughputRows({ tables, figures }: DeviceProfile): Published[] {
+  const forward = (id: string, rules: number): number =>
+    curve(tables[id], 'throughputEntries', 'throughputGbps', rules);
+  const published: [string, string, number, number, Published['bound']][] = [
+    ['t0', '2a', 16, 98, 'least'],
+    ['t0', '2a', 56, 49, 'equal'],
+    ['t0', '2a', 57, 1, 'most'],
+    ['t1', '2b', 2000, 98, 'least'],
+    ['t1', '2b', 4000, 69.7, 'equal'],
+  ];
+  const rows = published.map(([id, number, kilo, gbps, bound]) => {
+    const what = `ConnectX-5 ${id.toUpperCase()}: throughput, ${kilo} k rules`;
+    const model = forward(id, kilo * 1000);
+    return row('V22', what, digitised(number), 'Gb/s', gbps, model, { ...CALIBRATED, bound });
+  });
+  const chained = figure(figures, 'chained16Gbps', 0);
+  const what = 'ConnectX-5: throughput, 16 chained tables, 100 k rules';
+  return [...rows, row('V22', what, digitised('2b'), 'Gb/s', 17.4, chained, CALIBRATED)];
 }

@@ -41,7 +41,7 @@ function matches(rule: Rule, packet: Packet): boolean {
 }
 
 const portMatch: fc.Arbitrary<FieldMatch[]> = fc.oneof(
-  fc.constant([]),
+  fc.constant<FieldMatch[]>([]),
   fc
     .tuple(fc.integer({ min: 0, max: 15 }), fc.integer({ min: 0, max: 15 }))
     .map(([a, b]): FieldMatch[] => [
@@ -54,7 +54,7 @@ const portMatch: fc.Arbitrary<FieldMatch[]> = fc.oneof(
     ]),
 );
 const protoMatch: fc.Arbitrary<FieldMatch[]> = fc.oneof(
-  fc.constant([]),
+  fc.constant<FieldMatch[]>([]),
   fc
     .constantFrom(6, 17)
     .map((proto): FieldMatch[] => [
