@@ -1,11 +1,11 @@
 // The run digest: 64 bits that any difference in what a run did should change. Same seed and inputs, same digest, on
 // every machine and in every worker thread.
 //
-// Fed with every egress frame (port, start time, length, the first 128 bytes) and with the final counters. The payload
-// beyond 128 bytes is left out: nothing in the model changes it, and hashing it would cost more than forwarding it.
+// Fed with every egress frame (port, start time, length, the first 64 bytes) and with the final counters. The payload
+// beyond 64 bytes is left out: nothing in the model changes it, and hashing it would cost more than forwarding it.
 // Two 32-bit multiply-rotate lanes (as murmur3 mixes), not a cryptographic hash.
 
-const HEAD_BYTES = 128;
+const HEAD_BYTES = 64;
 
 export class Digest {
   private a = 0x243f6a88 | 0;

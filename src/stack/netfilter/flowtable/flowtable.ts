@@ -60,6 +60,8 @@ export interface OffloadQueues {
   add: WorkQueuePort;
   del: WorkQueuePort;
   stats: WorkQueuePort;
+  /** Next cookie for a driver: unique over all flowtables of a machine. */
+  nextCookie: number;
 }
 
 export function makeQueues(stack: StackPort): OffloadQueues {
@@ -67,6 +69,7 @@ export function makeQueues(stack: StackPort): OffloadQueues {
     add: stack.kernel.alloc_workqueue('nf_ft_offload_add', MAX_ACTIVE),
     del: stack.kernel.alloc_workqueue('nf_ft_offload_del', MAX_ACTIVE),
     stats: stack.kernel.alloc_workqueue('nf_ft_offload_stats', MAX_ACTIVE),
+    nextCookie: 1,
   };
 }
 
