@@ -19,6 +19,8 @@ export interface PcieConfig {
   rcbBytes: number;
   /** From a read request leaving the device to the first byte of its completion, ps. */
   readLatencyPs: number;
+  /** More latency per byte read, beyond the wire's own time: the host's memory and the device's DMA engine, ps. */
+  readPsPerByte: number;
   /** From a posted write leaving one end to its effect at the other (DMA write, doorbell, MSI), ps. */
   writeLatencyPs: number;
 }
@@ -121,6 +123,7 @@ export function genericNic(overrides: Partial<NicConfig> = {}): NicConfig {
       mpsBytes: 256, // hw 1.2
       mrrsBytes: 512, // hw 1.2
       rcbBytes: 256, // hw 1.2: completions of MPS size
+      readPsPerByte: 147, // hw 1.5: slope 0.296 ns/B from 64 to 2048 B, less 0.149 ns/B on the wire (calibrated on V9)
       readLatencyPs: 546_000, // hw 1.5: DMA 64 B read, median, HSW and BDW E5
       writeLatencyPs: 230_000, // hw 1.5, assumed: (write-then-read 773 ns − read 546 ns)
     },

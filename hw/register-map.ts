@@ -50,8 +50,6 @@ function many(
 
 /** Largest number of queues per function. */
 export const MAX_QUEUES = 64;
-/** Largest number of MSI-X vectors per function. */
-export const MAX_VECTORS = 64;
 
 /** All registers of BAR0, in order of the datasheet's chapters. */
 export const REGISTERS: readonly RegisterDef[] = [

@@ -3,9 +3,6 @@
 
 import { DROP_REASONS, MISS_REASONS } from './pipeline/outcome.ts';
 
-/** Per-queue statistics registers of the 82599 exist 16 times. */
-export const QUEUE_COUNTERS = 16;
-
 /** Places in PortStats.total. */
 export const C = {
   /** Frames that arrived on the line (TPR). */

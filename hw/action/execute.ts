@@ -18,9 +18,6 @@ const REWRITES =
   ActionFlag.SET_DPORT |
   ActionFlag.DEC_TTL;
 
-/** Bytes in front of a frame that a pushed tag needs. */
-export const PUSH_HEADROOM_BYTES = H.VLAN_TAG_BYTES;
-
 export class ActionExecutor {
   /** The frame: offset and length, in and out. */
   at = 0;

@@ -50,6 +50,7 @@ export class PcieLink {
   private readonly mrrsBytes: number;
   private readonly rcbBytes: number;
   readonly readLatencyPs: number;
+  private readonly readPsPerByte: number;
   readonly writeLatencyPs: number;
 
   private readonly clock: Clock;
@@ -61,6 +62,7 @@ export class PcieLink {
     this.mrrsBytes = config.mrrsBytes;
     this.rcbBytes = config.rcbBytes;
     this.readLatencyPs = config.readLatencyPs;
+    this.readPsPerByte = config.readPsPerByte;
     this.writeLatencyPs = config.writeLatencyPs;
   }
 
@@ -78,7 +80,8 @@ export class PcieLink {
     this.upBytes += requestBytes;
     this.downBytes += dataBytes;
     const sentPs = this.pass(this.up, readyPs, requestBytes);
-    return this.pass(this.down, sentPs + this.readLatencyPs, dataBytes);
+    const firstPs = sentPs + this.readLatencyPs + lenBytes * this.readPsPerByte;
+    return this.pass(this.down, firstPs, dataBytes);
   }
 
   /**

@@ -8,11 +8,14 @@ import process from 'node:process';
 import { Command, CommanderError } from 'commander';
 import { CaptureError } from '../capture/index.ts';
 import { registerConvert } from './commands/convert.ts';
+import { registerDevices } from './commands/devices.ts';
 import { registerDissect } from './commands/dissect.ts';
+import { registerFit } from './commands/fit.ts';
 import { registerLookup } from './commands/lookup.ts';
 import { registerRecording } from './commands/recording.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerShell } from './commands/shell.ts';
+import { registerValidate } from './commands/validate.ts';
 import { registerWhy } from './commands/why.ts';
 import { InputError } from './errors.ts';
 
@@ -33,9 +36,12 @@ async function main(): Promise<void> {
   registerWhy(program);
   registerDissect(program);
   registerShell(program);
+  registerDevices(program);
+  registerFit(program);
   registerConvert(program);
   registerLookup(program);
   registerRecording(program);
+  registerValidate(program);
   for (const command of program.commands) command.copyInheritedSettings(program);
   await program.parseAsync();
 }

@@ -7,7 +7,10 @@ import { genericNic } from '../../hw/models.ts';
 const config = genericNic().pcie;
 
 function gbps(run: (link: PcieLink, size: number) => number, size: number): number {
-  const link = new PcieLink({ ...config, readLatencyPs: 0, writeLatencyPs: 0 }, { nowPs: 0 });
+  const link = new PcieLink(
+    { ...config, readLatencyPs: 0, readPsPerByte: 0, writeLatencyPs: 0 },
+    { nowPs: 0 },
+  );
   let endPs = 0;
   const n = 1000;
   for (let i = 0; i < n; i++) endPs = run(link, size);
