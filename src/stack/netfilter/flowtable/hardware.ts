@@ -161,6 +161,10 @@ export class HardwarePath {
     const original = this.buildDirection(flow, 0);
     const reply = original === null ? null : this.buildDirection(flow, 1);
     if (original === null || reply === null) return null;
+    if ((flow.flags & (NF_FLOW_SNAT | NF_FLOW_DNAT)) === 0) {
+      reply.src = original.dst;
+      reply.dst = original.src;
+    }
     return { directions: [original, reply], inHardware: 0 };
   }
 
@@ -197,9 +201,9 @@ export class HardwarePath {
       sport: l4 >>> 16,
       dport: l4 & 0xffff,
       vlanId: side.vlanId,
-      // Shared: drivers only read it, and 50 k flows would hold 100 k copies.
+      // Shared: drivers only read them, and 50 k flows would hold 200 k copies.
       ethSrc: side.outDev.mac,
-      ethDst: neighbour.mac.slice(),
+      ethDst: neighbour.mac,
       pushVlanId: other.vlanId,
       newSrc: sourceChanges ? farDst : null,
       newDst: destinationChanges ? farSrc : null,
