@@ -167,14 +167,6 @@ export class PacketLedger {
       throw new ModelError(`ledger: ${this.inPackets} packets in, ${sum} accounted for`);
   }
 
-  /** Ids still alive, by slot (for the report of a run that ended with packets in flight). */
-  aliveIds(): number[] {
-    const ids: number[] = [];
-    for (let slot = 0; slot < this.capacity; slot++)
-      if (this.alive[slot] === 1) ids.push((this.generation[slot] << SLOT_BITS) | slot);
-    return ids;
-  }
-
   private dropInDevice(packetId: number, reason: DropReason, atPs: number): void {
     if (!this.isAlive(packetId)) return;
     this.deviceDrops[reason]++;
