@@ -217,7 +217,9 @@ export class FlowTable {
         faults.push(`flow ${flow.id}: alive, but its connection is not marked OFFLOAD`);
       if (!torn && flow.inHardware && (status & IPS_HW_OFFLOAD) === 0)
         faults.push(`flow ${flow.id}: in hardware, but its connection is not marked HW_OFFLOAD`);
-      if (flow.inHardware && (flow.offload === null || flow.offload.inHardware === 0))
+      // A deletion under way has told the driver already; its work item has not heard back.
+      const isPending = (flow.flags & NF_FLOW_PENDING) !== 0;
+      if (flow.inHardware && !isPending && (flow.offload?.inHardware ?? 0) === 0)
         faults.push(`flow ${flow.id}: believed in hardware, but no direction was accepted`);
     }
     if (live !== this.liveCount) faults.push(`${live} flows, ${this.liveCount} counted`);
