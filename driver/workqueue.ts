@@ -21,7 +21,9 @@ export class WorkQueue {
   readonly maxActive: number;
   private readonly scheduler: Scheduler;
   private readonly core: HostCore;
+  /** Items not yet started, from `waitingFrom` on: shifting an array of 50 k items cost 4 % of a replay. */
   private waiting: WorkItem[] = [];
+  private waitingFrom = 0;
   private activeCount = 0;
 
   constructor(name: string, maxActive: number, scheduler: Scheduler, core: HostCore) {
@@ -53,13 +55,22 @@ export class WorkQueue {
   }
 
   private startNext(): void {
-    while (this.activeCount < this.maxActive && this.waiting.length > 0) {
-      const item = this.waiting.shift() as WorkItem;
+    while (this.activeCount < this.maxActive && this.waitingFrom < this.waiting.length) {
+      const item = this.takeWaiting();
       this.activeCount++;
       this.core.runTask(() => {
         this.run(item);
       });
     }
+  }
+
+  private takeWaiting(): WorkItem {
+    const item = this.waiting[this.waitingFrom++];
+    if (this.waitingFrom * 2 > this.waiting.length) {
+      this.waiting = this.waiting.slice(this.waitingFrom);
+      this.waitingFrom = 0;
+    }
+    return item;
   }
 
   private run(item: WorkItem): void {
