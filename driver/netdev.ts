@@ -5,6 +5,7 @@
 // it knows, the driver the rest. Control-plane ops return 0 or a negative errno and explain themselves in `extack`.
 
 import type { SkBuff } from './skb.ts';
+import type { TcSetupData, TcSetupType } from './flow-block.ts';
 import type { FlowOffload, FlowOffloadType, FlowStats } from './flow-offload.ts';
 
 /** NETDEV_TX_OK: the driver owns the packet now, also when it dropped and counted it. */
@@ -86,6 +87,11 @@ export interface NetDeviceOps {
     done: (error: number) => void,
     stats?: FlowStats,
   ): void;
+  /**
+   * Today's form of offloading: binds tc blocks (TC_SETUP_BLOCK) and flowtables (TC_SETUP_FT) to the driver's callbacks
+   * (flow-block.ts). 0, or −EOPNOTSUPP for a type that the driver does not know. Synchronous: the callbacks may sleep.
+   */
+  ndo_setup_tc?(dev: NetDevice, type: TcSetupType, data: TcSetupData): number;
 }
 
 /** ethtool_ringparam, the part in use. */

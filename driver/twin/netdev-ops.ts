@@ -15,12 +15,12 @@ import {
 } from './hardware.ts';
 import { RxRing, rxBufferFor } from './rx.ts';
 import { programRss } from './steering.ts';
+import { twinSetupTc } from './tc-setup.ts';
 import { TxRing } from './tx.ts';
 import { ENOMEM } from '../errno.ts';
-import type { FlowOffload, FlowOffloadType, FlowStats } from '../flow-offload.ts';
 import type { NapiPoller } from '../napi.ts';
 import { IFF_ALLMULTI, IFF_PROMISC } from '../netdev.ts';
-import type { ExtAck, LinkStats64, NetDevice, NetDeviceOps } from '../netdev.ts';
+import type { LinkStats64, NetDevice, NetDeviceOps } from '../netdev.ts';
 import type { SkBuff } from '../skb.ts';
 import {
   Opcode,
@@ -178,6 +178,19 @@ export function enableAdminInterrupt(adapter: TwinAdapter): void {
   adapter.bar0.write32(R.EIMS_EX(0), (2 ** adminVector(adapter)) >>> 0);
 }
 
+/** ndo_flow_offload, the RFC's form: the card's flow table answers. */
+const twinFlowOffload: NonNullable<NetDeviceOps['ndo_flow_offload']> = (
+  dev,
+  type,
+  flow,
+  extack,
+  done,
+  stats,
+) => {
+  const adapter = adapterOf(dev);
+  adapter.flows.offload(adapter, type, flow, extack, done, stats);
+};
+
 export const TWIN_OPS: NetDeviceOps = {
   ndo_open(dev: NetDevice): number {
     return twinUp(adapterOf(dev));
@@ -226,17 +239,8 @@ export const TWIN_OPS: NetDeviceOps = {
     fillStats(adapterOf(dev), stats);
   },
 
-  ndo_flow_offload(
-    dev: NetDevice,
-    type: FlowOffloadType,
-    flow: FlowOffload,
-    extack: ExtAck,
-    done: (error: number) => void,
-    stats?: FlowStats,
-  ): void {
-    const adapter = adapterOf(dev);
-    adapter.flows.offload(adapter, type, flow, extack, done, stats);
-  },
+  ndo_flow_offload: twinFlowOffload,
+  ndo_setup_tc: twinSetupTc,
 };
 
 /** Software counts of packets and bytes (as ixgbe: the rings'), hardware counts of errors. */
