@@ -61,6 +61,7 @@ export function buildReport(run: ReplayRun): RunReport {
     latency: { hardware, fastPath, classicPath },
     utilisation: utilisation(run, spanPs),
     assumptions: assumptionCounts(run.feed.assumptions, run.backwardsCount),
+    commands: run.commandOutput.filter((entry) => entry.stdout !== '' || entry.stderr !== ''),
     inputFaults: [...run.inputFaults],
     digest: run.digest.hex(),
   };

@@ -55,6 +55,16 @@ export interface OffloadReport {
   hardwareEntries: number;
 }
 
+/** What a command of a `run:` block printed, or what a watch (`nft monitor`) printed since the entry before. */
+export interface CommandReport {
+  /** Simulated time, ps. */
+  atPs: number;
+  /** As typed; '(monitor)' for what watches printed. */
+  command: string;
+  stdout: string;
+  stderr: string;
+}
+
 export interface RunReport {
   schema: typeof RUN_REPORT_SCHEMA;
   scenario: string;
@@ -89,6 +99,8 @@ export interface RunReport {
   utilisation: { pcieToHost: number; pcieToDevice: number; cores: number[] };
   /** What was assumed or changed on the way in: counts by kind. */
   assumptions: Record<string, number>;
+  /** Commands that printed something, in order. */
+  commands: CommandReport[];
   /** What went wrong on the way in: one line each (a capture that ended early). */
   inputFaults: string[];
   digest: string;

@@ -9,6 +9,7 @@ import { PS_PER_S } from '../../hw/time/units.ts';
 /** The whole page, ending in a newline. */
 export function formatSummary(report: RunReport): string {
   const lines: string[] = [
+    ...commandLines(report),
     `${report.scenario} on ${report.device}, seed ${report.seed}`,
     '',
     ...portLines(report),
@@ -26,6 +27,15 @@ export function formatSummary(report: RunReport): string {
     `digest    ${report.digest}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** What commands printed, each under its time and text. */
+function commandLines(report: RunReport): string[] {
+  return report.commands.flatMap(({ atPs, command, stdout, stderr }) => [
+    `[${formatDuration(Math.max(0, atPs - report.firstArrivalPs))}] ${command}`,
+    ...(stdout + stderr).trimEnd().split('\n'),
+    '',
+  ]);
 }
 
 function portLines(report: RunReport): string[] {

@@ -6,9 +6,8 @@ import type { EgressFrame } from '../../hw/observer.ts';
 import { PS_PER_MS, PS_PER_S } from '../../hw/time/units.ts';
 import { Digest } from '../report/digest.ts';
 import { buildReport } from '../report/build-report.ts';
-import type { RunReport } from '../report/run-report.ts';
+import type { CommandReport, RunReport } from '../report/run-report.ts';
 import { tokenize } from './commands/command.ts';
-import type { CommandResult } from './commands/command.ts';
 import { Feed } from './feed.ts';
 import { ScenarioError } from './load.ts';
 import { Pacer } from './pacing.ts';
@@ -42,7 +41,7 @@ export class ReplayRun {
   readonly scenario: Scenario;
   readonly seed: number;
   /** Output of the `run:` commands, in order. */
-  readonly commandOutput: { command: string; result: CommandResult }[] = [];
+  readonly commandOutput: CommandReport[] = [];
   /** Lines about the input (a capture that ended early), for the report. */
   readonly inputFaults: string[] = [];
   /** Packets whose time ran backwards. */
@@ -120,6 +119,7 @@ export class ReplayRun {
     this.runBlocks(Infinity);
     this.testbed.settle(this.testbed.nowPs + DRAIN_LIMIT_PS);
     this.testbed.checkInvariants();
+    this.takeMonitors();
     return buildReport(this);
   }
 
@@ -140,10 +140,25 @@ export class ReplayRun {
     }
   }
 
+  /** What watches have printed since the last entry becomes an entry. */
+  private takeMonitors(): void {
+    const stdout = this.testbed.stack.monitors.take();
+    if (stdout !== '')
+      this.commandOutput.push({
+        atPs: this.testbed.nowPs,
+        command: '(monitor)',
+        stdout,
+        stderr: '',
+      });
+  }
+
   private runCommand(words: string[], blockIndex: number): void {
+    this.takeMonitors();
     const result = this.testbed.runWords(words, undefined, this.options.readText);
     const command = words.join(' ');
-    this.commandOutput.push({ command, result });
+    const { stdout, stderr } = result;
+    this.commandOutput.push({ atPs: this.testbed.nowPs, command, stdout, stderr });
+    this.takeMonitors();
     if (result.status !== 0) {
       const said = (result.stderr || result.stdout).trim().split('\n')[0];
       throw new ScenarioError(

@@ -28,6 +28,7 @@ import { Nd } from './ip/nd.ts';
 import { NeighbourTable } from './ip/neigh.ts';
 import { RouteAdmin } from './ip/route-admin.ts';
 import { Links } from './links.ts';
+import { Monitors } from './monitors.ts';
 import { HOOK_NAMES, NF_ACCEPT, NF_DROP, NF_STOLEN, NetfilterHooks } from './netfilter/hooks.ts';
 import { STACK_DROPS, StackDrop } from './outcome.ts';
 import type { StackObserver } from './outcome.ts';
@@ -58,6 +59,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
   readonly scheduler: Scheduler;
   readonly hooks = new NetfilterHooks();
   readonly sysctl = new Sysctl();
+  readonly monitors = new Monitors();
   readonly fib = new Fib();
   readonly links: Links;
   readonly addresses: Addresses;

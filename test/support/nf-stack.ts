@@ -18,6 +18,7 @@ import {
 import { attachNetfilter } from '../../src/stack/netfilter/index.ts';
 import type { Netfilter } from '../../src/stack/netfilter/index.ts';
 import type { NeighbourPort, StackPort } from '../../src/stack/netfilter/stack-port.ts';
+import { Monitors } from '../../src/stack/monitors.ts';
 import { Sysctl } from '../../src/stack/sysctl.ts';
 
 /** What became of a packet. */
@@ -33,6 +34,7 @@ export class NfStack implements StackPort {
   readonly scheduler = new Scheduler();
   readonly hooks = new NetfilterHooks();
   readonly sysctl = new Sysctl();
+  readonly monitors = new Monitors();
   readonly notifiers: NetDeviceNotifier[] = [];
   readonly observer = {
     onForward: () => undefined,

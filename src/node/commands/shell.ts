@@ -91,6 +91,7 @@ class Shell {
     }
     for (const words of commands) {
       const result = await this.command(words);
+      process.stdout.write(this.run.testbed.stack.monitors.take());
       process.stdout.write(result.stdout);
       process.stderr.write(result.stderr);
       if (result.status !== 0) return result.status;

@@ -7,6 +7,7 @@ import type { Scheduler } from '../../../hw/time/scheduler.ts';
 import type { TraceSink } from '../../../hw/observer.ts';
 import type { StackDrop, StackObserver } from '../outcome.ts';
 import type { Route } from '../ip/fib.ts';
+import type { Monitors } from '../monitors.ts';
 import type { Sysctl } from '../sysctl.ts';
 import type { NetfilterHooks } from './hooks.ts';
 
@@ -49,6 +50,7 @@ export interface StackPort {
   readonly scheduler: Scheduler;
   readonly hooks: NetfilterHooks;
   readonly sysctl: Sysctl;
+  readonly monitors: Monitors;
   readonly fib: FibPort;
   readonly neigh: NeighPort;
   readonly notifiers: NetDeviceNotifier[];

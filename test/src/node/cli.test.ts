@@ -123,6 +123,22 @@ describe('replay', () => {
     },
   );
 
+  it('shows what commands printed, under their times', () => {
+    const scenario = join(folder, 'commands.yaml');
+    writeFileSync(
+      scenario,
+      `traffic: { captures: [ { file: ${join(PCAP, 'udp.pcap')} } ], learn: true }\n` +
+        'run:\n  - commands: sysctl -q -w net.ipv4.ip_forward=1\n' +
+        '  - { at: 1s, commands: sysctl net.ipv4.ip_forward }\n',
+    );
+    expect(run(['replay', scenario]).stdout).toContain(
+      '[1 s] sysctl net.ipv4.ip_forward\nnet.ipv4.ip_forward = 1\n',
+    );
+    const [entry, ...others] = report([scenario]).commands;
+    expect(others).toEqual([]);
+    expect(entry).toMatchObject({ stdout: 'net.ipv4.ip_forward = 1\n', stderr: '' });
+  });
+
   it('writes what left each port, what went to the host, and a trace of each packet', () => {
     const out = join(folder, 'out');
     const trace = join(folder, 'trace.ndjson');
