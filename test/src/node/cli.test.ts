@@ -132,7 +132,7 @@ describe('replay', () => {
         '  - { at: 1s, commands: sysctl net.ipv4.ip_forward }\n',
     );
     expect(run(['replay', scenario]).stdout).toContain(
-      '[1 s] sysctl net.ipv4.ip_forward\nnet.ipv4.ip_forward = 1\n',
+      '[1.00 s] sysctl net.ipv4.ip_forward\nnet.ipv4.ip_forward = 1\n',
     );
     const [entry, ...others] = report([scenario]).commands;
     expect(others).toEqual([]);
