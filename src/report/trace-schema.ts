@@ -12,6 +12,7 @@ import {
   TRACE_FLOW_ADD,
   TRACE_FLOW_REFUSED,
   TRACE_FLOW_TEARDOWN,
+  TRACE_NAT,
   TRACE_RULE,
 } from '../stack/netfilter/trace-steps.ts';
 import { STACK_DROPS } from '../stack/outcome.ts';
@@ -195,6 +196,11 @@ export const STEP_FORMS: Readonly<Record<number, StepForm>> = {
     name: 'flow-teardown',
     means: 'the packet ended its flow; text says why',
     fields: [n('flow')],
+  },
+  [TRACE_NAT]: {
+    name: 'nat',
+    means: 'NAT decided one end of its connection: text says source, destination or kept',
+    fields: [n('entry'), n('end')],
   },
 };
 

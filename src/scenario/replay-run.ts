@@ -63,7 +63,7 @@ export class ReplayRun {
     this.scenario = scenario;
     this.options = options;
     this.seed = options.seed;
-    this.testbed = Testbed.ofScenario(scenario);
+    this.testbed = Testbed.ofScenario(scenario, options.seed);
     this.pacer = new Pacer(
       options.pace,
       this.testbed.nic.config.lineRateBps,

@@ -57,6 +57,8 @@ export interface TestbedOptions {
   ringSlots?: number;
   /** A driver in place of the reference driver. */
   driver?: DriverProbe;
+  /** Seed of what the machine draws at random (ports of NAT). */
+  seed?: number;
   /** false: no network stack above the driver. */
   stack?: boolean;
 }
@@ -108,14 +110,14 @@ export class Testbed {
     this.kernel.onFrameLost = (id) => this.ledger.stack.onDrop(id, StackDrop.DEV_DOWN);
     if (options.stack !== false) {
       this.netStack = new NetStack(this.kernel, this.ledger.stack);
-      this.netFilter = attachNetfilter(this.netStack);
+      this.netFilter = attachNetfilter(this.netStack, options.seed);
     }
     ports.forEach((port, index) => this.addPort(index, port, options));
     this.observeHost();
   }
 
   /** The machine that a scenario describes. */
-  static ofScenario(scenario: Scenario): Testbed {
+  static ofScenario(scenario: Scenario, seed: number = scenario.seed): Testbed {
     const { device, host } = scenario;
     const overrides: Partial<NicConfig> = {};
     const standard = genericNic();
@@ -127,6 +129,7 @@ export class Testbed {
       overrides.admin = { ...standard.admin, commandPs: device.flowInsert };
     return new Testbed({
       device: overrides,
+      seed,
       cores: host.cores,
       frequencyMhz: host.mhz,
       ...(device.ringSlots === undefined ? {} : { ringSlots: device.ringSlots }),

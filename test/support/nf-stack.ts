@@ -59,6 +59,15 @@ export class NfStack implements StackPort {
     lookup4: (_dst: number, oif = 0): Route | null => this.routeFor(oif),
     lookup6: (_bytes: Uint8Array, _at: number, oif = 0): Route | null => this.routeFor(oif),
   };
+  readonly addresses = {
+    removed: [],
+    of: (dev: NetDevice, family: number): { address: Uint8Array }[] => [
+      { address: this.addressOf(dev, family) },
+    ],
+    select4: (dev: NetDevice | null): Uint8Array | null =>
+      dev === null ? null : this.addressOf(dev, 2),
+    select6: (dev: NetDevice): Uint8Array | null => this.addressOf(dev, 10),
+  };
   neighboursValid = true;
   readonly neigh = {
     output: (skb: SkBuff): void => {
@@ -150,6 +159,13 @@ export class NfStack implements StackPort {
   private routeFor(oif: number): Route | null {
     const dev = this.devs.find((d) => d.ifindex === oif) ?? null;
     return dev === null || !this.hasReturnRoute ? null : this.route(dev);
+  }
+
+  /** 192.168.1.1 and 10.0.0.1, fd01::1 and fd02::1. */
+  private addressOf(dev: NetDevice, family: number): Uint8Array {
+    const first = dev === this.devs[0];
+    if (family === 2) return Uint8Array.from(first ? [192, 168, 1, 1] : [10, 0, 0, 1]);
+    return Uint8Array.from([0xfd, first ? 1 : 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
   }
 
   private route(dev: NetDevice): Route {

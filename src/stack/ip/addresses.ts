@@ -45,6 +45,9 @@ export class Addresses {
   private readonly all: InterfaceAddress[] = [];
   private readonly local4 = new Set<number>();
 
+  /** Told of each address that goes. */
+  readonly removed: { addressGone(ifindex: number, address: Uint8Array): void }[] = [];
+
   constructor(fib: Fib, confOf: (dev: NetDevice) => DeviceConf) {
     this.fib = fib;
     this.confOf = confOf;
@@ -212,6 +215,7 @@ export class Addresses {
     if (at < 0) return;
     this.all.splice(at, 1);
     const { family, dev } = address;
+    for (const watcher of this.removed) watcher.addressGone(dev.ifindex, address.address);
     if (family === AF_INET) {
       const word = loadInt32(address.address, 0);
       const left = this.all.some((a) => a.family === AF_INET && loadInt32(a.address, 0) === word);

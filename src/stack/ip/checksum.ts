@@ -1,5 +1,5 @@
 // The Internet checksum (RFC 1071) over bytes in place, with the pseudo headers of TCP, UDP and ICMPv6, and the update by
-// difference that a router makes when it lowers the TTL (RFC 1624; Linux's ip_decrease_ttl).
+// difference that a router makes when it lowers the TTL or changes a field (RFC 1624): a wrong checksum stays as wrong as it was.
 
 /** Sum of 16-bit words (not folded, not inverted), added to `seed`. Good for up to 64 KiB of data per call. */
 export function sumWords(bytes: Uint8Array, at: number, lenBytes: number, seed = 0): number {
@@ -62,4 +62,46 @@ export function decreaseTtl(bytes: Uint8Array, at: number): void {
   bytes[at + 8]--;
   bytes[at + 10] = check >> 8;
   bytes[at + 11] = check;
+}
+
+/** One's complement sum of a 16-bit checksum field after a word changed (RFC 1624, equation 3). */
+export function adjustChecksum(check: number, from: number, to: number): number {
+  let sum = (~check & 0xffff) + (~from & 0xffff) + to;
+  sum = (sum & 0xffff) + (sum >>> 16);
+  sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
+
+/** Writes a 16-bit field; checksums at `checkAt` and `otherCheckAt` (−1 for none) follow. */
+export function replace16(
+  bytes: Uint8Array,
+  at: number,
+  value: number,
+  checkAt: number,
+  otherCheckAt = -1,
+): void {
+  const from = (bytes[at] << 8) | bytes[at + 1];
+  if (from === value) return;
+  if (checkAt >= 0) adjustAt(bytes, checkAt, from, value);
+  if (otherCheckAt >= 0) adjustAt(bytes, otherCheckAt, from, value);
+  bytes[at] = value >>> 8;
+  bytes[at + 1] = value;
+}
+
+/** Writes a 32-bit field likewise. */
+export function replace32(
+  bytes: Uint8Array,
+  at: number,
+  word: number,
+  checkAt: number,
+  otherCheckAt = -1,
+): void {
+  replace16(bytes, at, word >>> 16, checkAt, otherCheckAt);
+  replace16(bytes, at + 2, word & 0xffff, checkAt, otherCheckAt);
+}
+
+function adjustAt(bytes: Uint8Array, checkAt: number, from: number, to: number): void {
+  const sum = adjustChecksum((bytes[checkAt] << 8) | bytes[checkAt + 1], from, to);
+  bytes[checkAt] = sum >>> 8;
+  bytes[checkAt + 1] = sum;
 }

@@ -13,7 +13,7 @@ import { ETH_P_IP } from '../packet-types.ts';
 import { NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING } from '../netfilter/hooks.ts';
 import { StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';
-import { AF_INET, storeInt32, storeUint16 } from './address.ts';
+import { AF_INET, loadInt32, storeInt32, storeUint16 } from './address.ts';
 import { setIpv4Checksum } from './checksum.ts';
 import type { Route } from './fib.ts';
 import { ICMP_DEST_UNREACH } from './icmp.ts';
@@ -80,7 +80,22 @@ export class Ipv4Output {
     skb.dst = route;
     skb.dev = out;
     if (!stack.passHook(AF_INET, NF_INET_LOCAL_OUT, skb, null, out)) return;
-    this.output(skb, out, route);
+    const wanted = loadInt32(skb.bytes, skb.at + 16);
+    if (wanted === dst) this.output(skb, out, route);
+    else this.reroute(skb, wanted);
+  }
+
+  /** ip_route_me_harder: NAT at output gave the packet another destination. */
+  private reroute(skb: SkBuff, dst: number): void {
+    const { stack } = this;
+    const route = stack.fib.lookup4(dst);
+    if (route === null || (route.type !== 'unicast' && route.type !== 'local')) {
+      stack.drop(skb, StackDrop.NO_ROUTE);
+      return;
+    }
+    skb.dst = route;
+    skb.dev = route.type === 'local' ? stack.links.lo : (route.dev as NetDevice);
+    this.output(skb, skb.dev, route);
   }
 
   /** ip_fragment. */

@@ -10,7 +10,7 @@ import { ETH_P_IPV6 } from '../packet-types.ts';
 import { NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING } from '../netfilter/hooks.ts';
 import { StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';
-import { AF_INET6, storeInt32, storeUint16 } from './address.ts';
+import { AF_INET6, sameBytes, storeInt32, storeUint16 } from './address.ts';
 import { sumWords, transportChecksum } from './checksum.ts';
 import type { Route } from './fib.ts';
 import { ICMPV6_PKT_TOOBIG } from './icmp6.ts';
@@ -98,8 +98,23 @@ export class Ipv6Output {
     const out = route.type === 'local' ? stack.links.lo : (route.dev as NetDevice);
     skb.dst = route;
     skb.dev = out;
+    const dst = skb.bytes.slice(skb.at + 24, skb.at + 40);
     if (!stack.passHook(AF_INET6, NF_INET_LOCAL_OUT, skb, null, out)) return;
-    this.output(skb, out, route);
+    if (sameBytes(skb.bytes, skb.at + 24, dst, 0, 16)) this.output(skb, out, route);
+    else this.reroute(skb);
+  }
+
+  /** ip6_route_me_harder: NAT at output gave the packet another destination. */
+  private reroute(skb: SkBuff): void {
+    const { stack } = this;
+    const route = stack.fib.lookup6(skb.bytes, skb.at + 24);
+    if (route === null || (route.type !== 'unicast' && route.type !== 'local')) {
+      stack.drop(skb, StackDrop.NO_ROUTE);
+      return;
+    }
+    skb.dst = route;
+    skb.dev = route.type === 'local' ? stack.links.lo : (route.dev as NetDevice);
+    this.output(skb, skb.dev, route);
   }
 
   /** ip6_fragment. */

@@ -2,6 +2,7 @@
 
 import { Conntrack } from './conntrack/conntrack.ts';
 import { FlowTables } from './flowtable/flowtables.ts';
+import { Nat } from './nat/nat.ts';
 import { Nft } from './nft/nft.ts';
 import type { StackPort } from './stack-port.ts';
 
@@ -9,16 +10,19 @@ export interface Netfilter {
   readonly conntrack: Conntrack;
   readonly nft: Nft;
   readonly flowtables: FlowTables;
+  readonly nat: Nat;
 }
 
-/** Gives a stack its netfilter. As in Linux nothing runs for a packet until a rule set asks for it. */
-export function attachNetfilter(stack: StackPort): Netfilter {
+/** Gives a stack its netfilter; ports that NAT makes up come from `seed`. As in Linux nothing runs until a rule set asks for it. */
+export function attachNetfilter(stack: StackPort, seed = 1): Netfilter {
   const conntrack = new Conntrack(stack);
   const flowtables = new FlowTables(stack, conntrack);
-  const nft = new Nft(stack, conntrack, flowtables);
-  const netfilter: Netfilter = { conntrack, nft, flowtables };
+  const nat = new Nat(stack, conntrack, seed);
+  const nft = new Nft(stack, conntrack, flowtables, nat);
+  const netfilter: Netfilter = { conntrack, nft, flowtables, nat };
   stack.netfilter = netfilter;
-  stack.notifiers.push(flowtables);
+  stack.notifiers.push(flowtables, nat);
+  stack.addresses.removed.push(nat);
   return netfilter;
 }
 

@@ -29,6 +29,20 @@ export interface FibPort {
   lookup6(bytes: Uint8Array, at: number, oif?: number): Route | null;
 }
 
+/** Told of addresses that are taken from a device. */
+export interface AddressWatcher {
+  addressGone(ifindex: number, address: Uint8Array): void;
+}
+
+export interface AddressPort {
+  readonly removed: AddressWatcher[];
+  /** Addresses of a device; family 2 or 10. */
+  of(dev: NetDevice, family: number): readonly { readonly address: Uint8Array }[];
+  /** A source address towards `dst`, of the device if it can be; null for none. */
+  select4(dev: NetDevice | null, dst: Uint8Array | null): Uint8Array | null;
+  select6(dev: NetDevice, dst: Uint8Array, at?: number): Uint8Array | null;
+}
+
 export interface NeighPort {
   /** Finishes a packet: skb.at at the network header. */
   output(skb: SkBuff, dev: NetDevice, route: Route): void;
@@ -53,6 +67,7 @@ export interface StackPort {
   readonly monitors: Monitors;
   readonly fib: FibPort;
   readonly neigh: NeighPort;
+  readonly addresses: AddressPort;
   readonly notifiers: NetDeviceNotifier[];
   observer: StackObserver;
   trace: TraceSink | null;

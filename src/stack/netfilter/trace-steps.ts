@@ -9,3 +9,4 @@ export const TRACE_FLOW_REFUSED = 204;
 export const TRACE_FAST_PATH = 205;
 export const TRACE_FAST_PASS = 206;
 export const TRACE_FLOW_TEARDOWN = 207;
+export const TRACE_NAT = 208;

@@ -17,6 +17,14 @@ import type { HookState } from '../hooks.ts';
 import type { StackPort } from '../stack-port.ts';
 import { TRACE_CONNTRACK } from '../trace-steps.ts';
 import { icmpChecksumIsRight, l4ChecksumIsRight } from './checksum.ts';
+import {
+  IP_CT_ESTABLISHED,
+  IP_CT_ESTABLISHED_REPLY,
+  IP_CT_NEW,
+  IP_CT_RELATED,
+  IP_CT_RELATED_REPLY,
+  IP_CT_UNTRACKED,
+} from './ctinfo.ts';
 import { ICMP_ERROR, ICMP_INVALID, ICMP_UNTRACKED, icmpClass, icmpMayOpen } from './icmp.ts';
 import { PacketView, readTuple } from './packet.ts';
 import { findRelated } from './related.ts';
@@ -35,6 +43,7 @@ import {
   IPS_DYING,
   IPS_HAS_ACCT,
   IPS_SEEN_REPLY,
+  IPS_SRC_NAT_DONE,
   ROW_DOUBLES,
   ROW_REPLY,
   ROW_WORDS,
@@ -55,14 +64,6 @@ import { Timeouts } from './timeouts.ts';
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, Tuple } from './tuple.ts';
 import { udpLengthIsRight, udpPacket } from './udp.ts';
 
-/** enum ip_conntrack_info: skb.ctinfo. */
-export const IP_CT_ESTABLISHED = 0;
-export const IP_CT_RELATED = 1;
-export const IP_CT_NEW = 2;
-export const IP_CT_ESTABLISHED_REPLY = 3;
-export const IP_CT_RELATED_REPLY = 4;
-export const IP_CT_UNTRACKED = 7;
-
 /** Buckets that early drop looks at. */
 const EARLY_DROP_BUCKETS = 8;
 const SCAN_PERIOD_PS = PS_PER_S;
@@ -81,6 +82,8 @@ export class Conntrack {
   readonly stats = zeroStats();
   /** Zone of packets that enter (rules may not set it yet). */
   zone = 0;
+  /** Told when a row that NAT has decided goes. */
+  onForget: (id: number) => void = () => undefined;
 
   private readonly stack: StackPort;
   private readonly tuple = new Tuple();
@@ -166,7 +169,7 @@ export class Conntrack {
       this.table.unlink(2 * id);
       this.table.unlink(2 * id + 1);
     }
-    if (words[row + C_FLOW_REFS] === 0) this.table.free(id);
+    if (words[row + C_FLOW_REFS] === 0) this.freeRow(id);
   }
 
   /** A flow object holds the entry. */
@@ -180,7 +183,7 @@ export class Conntrack {
     const row = id * ROW_WORDS;
     words[row + C_FLOW_REFS]--;
     if (words[row + C_FLOW_REFS] === 0 && (words[row + C_STATUS] & IPS_DYING) !== 0)
-      this.table.free(id);
+      this.freeRow(id);
   }
 
   /** Whether the row is a confirmed, living, unexpired connection. */
@@ -189,6 +192,11 @@ export class Conntrack {
     if (this.table.conns[id] === null || (status & IPS_CONFIRMED) === 0) return false;
     if ((status & IPS_DYING) !== 0) return false;
     return this.table.doubles[id * ROW_DOUBLES + D_TIMEOUT] > this.stack.scheduler.nowPs;
+  }
+
+  private freeRow(id: number): void {
+    if ((this.table.words[id * ROW_WORDS + C_STATUS] & IPS_SRC_NAT_DONE) !== 0) this.onForget(id);
+    this.table.free(id);
   }
 
   /** Rows of all living connections, ascending. */
@@ -355,13 +363,13 @@ export class Conntrack {
       this.segment.read(skb.bytes, view.l4At, view.l4Bytes);
       this.segment.kind = segmentKind(this.segment.flags);
       if (!tcpNew(table.words, row, this.segment, this.timeouts.tcpLoose)) {
-        table.free(id);
+        this.freeRow(id);
         return this.invalid(skb);
       }
     }
     const verdict = this.advance(skb, id, 0, nowPs);
     if (verdict !== TRACK_ACCEPT && verdict !== TRACK_ACCEPT_QUIET) {
-      table.free(id);
+      this.freeRow(id);
       return this.invalid(skb);
     }
     table.doubles[id * ROW_DOUBLES + D_TIMEOUT] = this.result.timeoutPs;
@@ -406,7 +414,7 @@ export class Conntrack {
       this.unconfirmed.splice(i, 1);
       if (conn.id < 0) continue;
       if (this.table.words[conn.id * ROW_WORDS + C_FLOW_REFS] > 0) this.release(conn.id);
-      else this.table.free(conn.id);
+      else this.freeRow(conn.id);
     }
   }
 
@@ -426,7 +434,7 @@ export class Conntrack {
     if (dying) return NF_ACCEPT; // reset before it was answered: the packet itself is fine
     this.stats.insert_failed++;
     this.forgetUnconfirmed(conn);
-    this.table.free(conn.id);
+    this.freeRow(conn.id);
     return NF_DROP;
   }
 

@@ -6,8 +6,7 @@
 //
 // Chains, not open addressing: removal is common (every connection ends) and early drop needs buckets (spec C.2).
 
-import { TUPLE_WORDS } from './tuple.ts';
-import type { Tuple } from './tuple.ts';
+import { TUPLE_WORDS, Tuple } from './tuple.ts';
 
 /** Words of a row. The tuples first: `ROW_REPLY` words apart, each followed by its hash and chain link. */
 export const ROW_WORDS = 48;
@@ -52,6 +51,8 @@ export const IPS_CONFIRMED = 1 << 3;
 export const IPS_SRC_NAT = 1 << 4;
 export const IPS_DST_NAT = 1 << 5;
 export const IPS_SEQ_ADJUST = 1 << 6;
+export const IPS_SRC_NAT_DONE = 1 << 7;
+export const IPS_DST_NAT_DONE = 1 << 8;
 export const IPS_DYING = 1 << 9;
 export const IPS_NAT_CLASH = 1 << 12;
 export const IPS_HELPER = 1 << 13;
@@ -86,6 +87,7 @@ export class ConnectionTable {
   private heads = new Int32Array(2 * INITIAL_ROWS).fill(NIL);
   private mask = 2 * INITIAL_ROWS - 1;
   private freeIds: number[] = [];
+  private readonly scratch = new Tuple();
 
   /** Number of buckets (nf_conntrack_buckets as far as the model has it). */
   get bucketCount(): number {
@@ -115,6 +117,12 @@ export class ConnectionTable {
     this.conns[id] = null;
     this.freeIds.push(id);
     this.count--;
+  }
+
+  /** What packets of the original direction look like behind NAT: the reply key turned round. */
+  outside(id: number, into: Tuple): void {
+    this.scratch.load(this.words, id * ROW_WORDS + ROW_REPLY);
+    this.scratch.invert(into);
   }
 
   /** Element whose tuple is `tuple`, −1 for none. `hash` is the tuple's. */

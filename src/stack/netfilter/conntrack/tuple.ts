@@ -2,17 +2,31 @@
 //
 //   word 0..3  source address (IPv4 in word 0, the rest 0)
 //   word 4..7  destination address
-//   word 8     layer-4 part: source port << 16 | destination port; ICMP: id << 16 | type << 8 | code; else 0
+//   word 8     layer-4 part: source port << 16 | destination port; ICMP: id << 16 | type << 8 | code; GRE of version 1:
+//              source key << 16 | destination key; else 0
 //   word 9     zone << 16 | protocol << 8 | family (2 or 10)
-//
-// Left out: GRE keys, SCTP, DCCP (tracked as generic: by addresses only).
 
 import { loadInt32 } from '../../ip/address.ts';
 
 export const IPPROTO_ICMP = 1;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+export const IPPROTO_DCCP = 33;
+export const IPPROTO_GRE = 47;
 export const IPPROTO_ICMPV6 = 58;
+export const IPPROTO_SCTP = 132;
+export const IPPROTO_UDPLITE = 136;
+
+/** Whether the protocol's header begins with source and destination port. */
+export function hasPorts(protocol: number): boolean {
+  return (
+    protocol === IPPROTO_TCP ||
+    protocol === IPPROTO_UDP ||
+    protocol === IPPROTO_SCTP ||
+    protocol === IPPROTO_DCCP ||
+    protocol === IPPROTO_UDPLITE
+  );
+}
 
 /** Words of a key. */
 export const TUPLE_WORDS = 10;
@@ -95,6 +109,19 @@ export class Tuple {
     words[at + 7] = this.d3;
     words[at + 8] = this.l4;
     words[at + 9] = this.meta;
+  }
+
+  copy(from: Tuple): void {
+    this.s0 = from.s0;
+    this.s1 = from.s1;
+    this.s2 = from.s2;
+    this.s3 = from.s3;
+    this.d0 = from.d0;
+    this.d1 = from.d1;
+    this.d2 = from.d2;
+    this.d3 = from.d3;
+    this.l4 = from.l4;
+    this.meta = from.meta;
   }
 
   /** Turns the key round into `into`; false when this ICMP type has no counterpart. */

@@ -1,15 +1,8 @@
 // Rewriting a packet in place on the fast path: TTL, addresses and ports, checksums adjusted incrementally (RFC 1624), so a
 // wrong checksum leaves as wrong as it came (recordings). UDP checksum 0 stays 0; a computed 0 becomes 0xffff.
 
+import { replace16, replace32 } from '../../ip/checksum.ts';
 import type { Tuple } from '../conntrack/tuple.ts';
-
-/** One's complement sum of a 16-bit checksum field after a word changed. */
-function adjust16(check: number, from: number, to: number): number {
-  let sum = (~check & 0xffff) + (~from & 0xffff) + to;
-  sum = (sum & 0xffff) + (sum >>> 16);
-  sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
-}
 
 function read16(bytes: Uint8Array, at: number): number {
   return (bytes[at] << 8) | bytes[at + 1];
@@ -31,24 +24,6 @@ export function decrementTtl(bytes: Uint8Array, at: number, family: number): voi
   bytes[at + 8]--;
 }
 
-/** Changes one 32-bit word of an address. */
-function replaceWord(
-  bytes: Uint8Array,
-  at: number,
-  word: number,
-  ipCheckAt: number,
-  l4CheckAt: number,
-): void {
-  for (let half = 0; half < 2; half++) {
-    const to = half === 0 ? word >>> 16 : word & 0xffff;
-    const from = read16(bytes, at + 2 * half);
-    if (from === to) continue;
-    if (ipCheckAt >= 0) write16(bytes, ipCheckAt, adjust16(read16(bytes, ipCheckAt), from, to));
-    if (l4CheckAt >= 0) write16(bytes, l4CheckAt, adjust16(read16(bytes, l4CheckAt), from, to));
-    write16(bytes, at + 2 * half, to);
-  }
-}
-
 /** Where the transport checksum is, −1 when the packet carries none (UDP with 0). */
 function l4CheckAt(bytes: Uint8Array, l4At: number, protocol: number): number {
   if (protocol === 6) return l4At + 16;
@@ -65,25 +40,20 @@ export function rewriteTuple(
   to: Tuple,
 ): void {
   const check = l4CheckAt(bytes, l4At, protocol);
-  for (let half = 0; half < 2; half++) {
-    const port = half === 0 ? to.l4 >>> 16 : to.l4 & 0xffff;
-    const from = read16(bytes, l4At + 2 * half);
-    if (from === port) continue;
-    if (check >= 0) write16(bytes, check, adjust16(read16(bytes, check), from, port));
-    write16(bytes, l4At + 2 * half, port);
-  }
+  replace16(bytes, l4At, to.l4 >>> 16, check);
+  replace16(bytes, l4At + 2, to.l4 & 0xffff, check);
   if (family === 2) {
-    replaceWord(bytes, at + 12, to.s0, at + 10, check);
-    replaceWord(bytes, at + 16, to.d0, at + 10, check);
+    replace32(bytes, at + 12, to.s0, check, at + 10);
+    replace32(bytes, at + 16, to.d0, check, at + 10);
   } else {
-    replaceWord(bytes, at + 8, to.s0, -1, check);
-    replaceWord(bytes, at + 12, to.s1, -1, check);
-    replaceWord(bytes, at + 16, to.s2, -1, check);
-    replaceWord(bytes, at + 20, to.s3, -1, check);
-    replaceWord(bytes, at + 24, to.d0, -1, check);
-    replaceWord(bytes, at + 28, to.d1, -1, check);
-    replaceWord(bytes, at + 32, to.d2, -1, check);
-    replaceWord(bytes, at + 36, to.d3, -1, check);
+    replace32(bytes, at + 8, to.s0, check);
+    replace32(bytes, at + 12, to.s1, check);
+    replace32(bytes, at + 16, to.s2, check);
+    replace32(bytes, at + 20, to.s3, check);
+    replace32(bytes, at + 24, to.d0, check);
+    replace32(bytes, at + 28, to.d1, check);
+    replace32(bytes, at + 32, to.d2, check);
+    replace32(bytes, at + 36, to.d3, check);
   }
   if (protocol === 17 && check >= 0 && read16(bytes, check) === 0) write16(bytes, check, 0xffff);
 }

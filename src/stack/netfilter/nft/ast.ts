@@ -44,14 +44,17 @@ export type Statement =
     }
   | { kind: 'notrack' }
   | { kind: 'comment'; text: string }
-  | {
-      kind: 'nat';
-      nat: NatKind;
-      family: 'ip' | 'ip6' | null;
-      address: [Scalar, Scalar] | null;
-      port: [number, number] | null;
-      flags: string[];
-    };
+  | NatStatement;
+
+export interface NatStatement extends Place {
+  kind: 'nat';
+  nat: NatKind;
+  /** Of the address; null when the table has one family anyway. */
+  family: 'ip' | 'ip6' | null;
+  address: [first: Scalar, last: Scalar] | null;
+  port: [first: number, last: number] | null;
+  flags: string[];
+}
 
 export type Family = 'ip' | 'ip6' | 'inet';
 

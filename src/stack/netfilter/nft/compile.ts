@@ -3,8 +3,10 @@
 
 import type { FlowTable } from '../flowtable/flowtable.ts';
 import { loadInt32 } from '../../ip/address.ts';
+import type { Nat } from '../nat/nat.ts';
 import type { MatchStatement, Rhs, Statement } from './ast.ts';
 import { META_OIFNAME, SOURCE_CT, SOURCE_META, SOURCE_NETWORK } from './fields.ts';
+import { natAction } from './nat-action.ts';
 import * as op from './program.ts';
 import { NameSet, Program } from './program.ts';
 import type { Chain, Ruleset, Table } from './ruleset.ts';
@@ -27,9 +29,11 @@ class Compiler {
   private readonly words: number[] = [];
   private readonly patches: Patch[] = [];
   private readonly runtime: (table: Table, name: string) => FlowTable;
+  private readonly nat: Nat;
 
-  constructor(runtime: (table: Table, name: string) => FlowTable) {
+  constructor(runtime: (table: Table, name: string) => FlowTable, nat: Nat) {
     this.runtime = runtime;
+    this.nat = nat;
   }
 
   chain(table: Table, chain: Chain): void {
@@ -101,6 +105,9 @@ class Compiler {
       }
       case 'notrack':
         this.emit(op.OP_NOTRACK);
+        return;
+      case 'nat':
+        this.emit(op.OP_NAT, this.program.nats.push(natAction(this.nat, s)) - 1);
         return;
       case 'reject':
         this.emit(op.OP_REJECT, ...rejectCodes(s.type, s.code));
@@ -246,8 +253,9 @@ function rejectCodes(type: string, code: string): [number, number, number, numbe
 export function compileRuleset(
   ruleset: Ruleset,
   runtime: (table: Table, name: string) => FlowTable,
+  nat: Nat,
 ): Compiled {
-  const compiler = new Compiler(runtime);
+  const compiler = new Compiler(runtime, nat);
   for (const table of ruleset.tables)
     for (const chain of table.chains) compiler.chain(table, chain);
   return { program: compiler.finish(), entries: compiler.entries };

@@ -1,8 +1,8 @@
 // Runs a base chain on a packet: one loop over the program's words, no allocation, no closures.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
-import { IP_CT_ESTABLISHED_REPLY, IP_CT_UNTRACKED } from '../conntrack/conntrack.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
+import { IP_CT_ESTABLISHED_REPLY, IP_CT_UNTRACKED } from '../conntrack/ctinfo.ts';
 import { PacketView } from '../conntrack/packet.ts';
 import { C_MARK, C_STATUS, ROW_WORDS } from '../conntrack/table.ts';
 import type { Connection } from '../conntrack/table.ts';
@@ -92,6 +92,13 @@ export class Evaluator {
         case op.OP_GOTO:
           next = pc = code[pc + 1];
           break;
+        case op.OP_NAT: {
+          const nat = program.nats[code[pc + 1]];
+          if (nat.family === 0 || nat.family === state.family)
+            return this.done(nat.apply(skb, state), steps);
+          pc += 2;
+          break;
+        }
         case op.OP_REJECT:
           this.reject(code, pc, skb, state);
           return this.done(NF_DROP, steps);

@@ -2,6 +2,7 @@
 // spacing).
 
 import type { MatchStatement, Rhs, Statement } from './ast.ts';
+import { natJson } from './nat-print.ts';
 import { isImplied } from './print.ts';
 import type { Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
 import { jsonScalar } from './types.ts';
@@ -101,7 +102,7 @@ function statementJson(s: Statement): unknown {
     case 'set-mark':
       return { mangle: { key: { [s.target]: { key: 'mark' } }, value: markValue(s) } };
     case 'nat':
-      return { [s.nat]: null };
+      return natJson(s);
     case 'comment':
       return { comment: s.text };
     default:

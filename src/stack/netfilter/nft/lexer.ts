@@ -30,7 +30,7 @@ const NUMBER = /0x[0-9a-fA-F]+|\d+/y;
 const NUMBER_WORD = /\d+[A-Za-z_][A-Za-z0-9_]*/y;
 const IPV4 = /\d+\.\d+\.\d+\.\d+/y;
 const IPV6 = /[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*/y;
-const PUNCTUATION = ['==', '!=', '<=', '>=', '<<', '>>', ...'{};,=<>&|()@!-/:^$.+'];
+const PUNCTUATION = ['==', '!=', '<=', '>=', '<<', '>>', ...'{};,=<>&|()[]@!-/:^$.+'];
 
 function matchAt(pattern: RegExp, source: string, at: number): string | null {
   pattern.lastIndex = at;

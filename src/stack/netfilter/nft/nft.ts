@@ -1,8 +1,7 @@
 // The rule set of a machine and nft(8) on it (nftables 1.0.6): parse, apply as one transaction, run; list as text or JSON.
 //
 // A committed rule set is compiled into one program; base chains become hooks. Conntrack's hooks are registered for a family
-// while some rule of that family needs them. Left out: named sets and maps, NAT statements (type nat chains run like filter
-// chains), monitor, the netlink encoding.
+// while some rule of that family needs them. Left out: named sets and maps, monitor, the netlink encoding.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
@@ -11,6 +10,8 @@ import type { FlowTables } from '../flowtable/flowtables.ts';
 import { HOOK_NAMES, NF_ACCEPT, NF_DROP } from '../hooks.ts';
 import type { Hook, HookState } from '../hooks.ts';
 import type { StackPort } from '../stack-port.ts';
+import { NatHooks } from '../nat/hooks.ts';
+import type { Nat } from '../nat/nat.ts';
 import { TRACE_CHAIN_VERDICT } from '../trace-steps.ts';
 import { parseCommands } from './command-parser.ts';
 import type { Command } from './command-parser.ts';
@@ -82,6 +83,8 @@ interface Registration {
   family: number;
   hookNumber: number;
   hook: Hook;
+  /** Of type nat: run by NAT, for undecided connections only. */
+  isNat: boolean;
 }
 
 /** AF numbers that a table's chains see. */
@@ -96,15 +99,19 @@ export class Nft {
   /** The committed rule set. */
   ruleset = new Ruleset();
 
+  private readonly nat: Nat;
+  private readonly natHooks: NatHooks;
   private readonly hooks: ConntrackHooks;
   private readonly tracked = new Set<number>();
   private registrations: Registration[] = [];
 
-  constructor(stack: StackPort, conntrack: Conntrack, flowtables: FlowTables) {
+  constructor(stack: StackPort, conntrack: Conntrack, flowtables: FlowTables, nat: Nat) {
     this.stack = stack;
     this.conntrack = conntrack;
     this.flowtables = flowtables;
     this.hooks = new ConntrackHooks(stack, conntrack);
+    this.nat = nat;
+    this.natHooks = new NatHooks(stack.hooks, nat);
   }
 
   /** Runs nft(8) with these arguments (without 'nft'); `stdin` for `-f -`, `readFile` for `-f FILE` (null: not found). */
@@ -173,11 +180,14 @@ export class Nft {
   private commit(next: Ruleset): void {
     this.ruleset = next;
     this.flowtables.sync(next);
-    for (const r of this.registrations) this.stack.hooks.unregister(r.family, r.hookNumber, r.hook);
+    for (const { family, hookNumber, hook, isNat } of this.registrations)
+      (isNat ? this.natHooks : this.stack.hooks).unregister(family, hookNumber, hook);
     this.registrations = [];
     this.enableConntrack(next);
-    const { program, entries } = compileRuleset(next, (table, name) =>
-      this.flowtables.runtime(table.family, table.name, name),
+    const { program, entries } = compileRuleset(
+      next,
+      (table, name) => this.flowtables.runtime(table.family, table.name, name),
+      this.nat,
     );
     // A running evaluation keeps its own program: a rule set may be replaced from inside a packet's processing.
     const evaluator = new Evaluator(this.stack, this.conntrack, program);
@@ -191,8 +201,9 @@ export class Nft {
         const hook = new ChainHook(name, priority, policy, evaluator, this.stack, entry);
         const hookNumber = (HOOK_NAMES as readonly string[]).indexOf(chain.base.hook);
         for (const family of familiesOf(table.family)) {
-          this.stack.hooks.register(family, hookNumber, hook);
-          this.registrations.push({ family, hookNumber, hook });
+          const isNat = chain.base.type === 'nat';
+          (isNat ? this.natHooks : this.stack.hooks).register(family, hookNumber, hook);
+          this.registrations.push({ family, hookNumber, hook, isNat });
         }
       }
   }
@@ -201,9 +212,8 @@ export class Nft {
     const wanted = new Set<number>();
     for (const table of next.tables)
       for (const chain of table.chains)
-        for (const rule of chain.rules)
-          if (needsConntrack(rule.statements))
-            for (const family of familiesOf(table.family)) wanted.add(family);
+        if (chain.base?.type === 'nat' || chain.rules.some((r) => needsConntrack(r.statements)))
+          for (const family of familiesOf(table.family)) wanted.add(family);
     for (const family of [2, 10]) {
       if (wanted.has(family) === this.tracked.has(family)) continue;
       if (wanted.has(family)) {

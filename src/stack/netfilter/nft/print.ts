@@ -2,6 +2,7 @@
 
 import type { MatchStatement, Rhs, Statement } from './ast.ts';
 import { SOURCE_META, META_L4PROTO, META_NFPROTO } from './fields.ts';
+import { printNat } from './nat-print.ts';
 import { priorityText } from './ruleset.ts';
 import type { Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
 import { formatScalar } from './types.ts';
@@ -96,7 +97,7 @@ function printStatement(s: Statement): string {
     case 'comment':
       return '';
     case 'nat':
-      return s.nat;
+      return printNat(s);
     default:
       return s.kind;
   }

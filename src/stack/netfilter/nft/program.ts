@@ -3,7 +3,9 @@
 // An instruction is an opcode and fixed operands. A rule begins with RULE <address of the next rule> <handle>; a match that
 // fails goes there. LOAD puts a value into the register; matches test the register.
 
+import type { SkBuff } from '../../../../driver/skb.ts';
 import type { FlowTable } from '../flowtable/flowtable.ts';
+import type { HookState } from '../hooks.ts';
 
 /** RULE next handle */
 export const OP_RULE = 0;
@@ -46,6 +48,8 @@ export const OP_SETMARK = 19;
 export const OP_NOTRACK = 20;
 /** REJECT type4 code4 type6 code6 */
 export const OP_REJECT = 21;
+/** NAT index: a verdict, unless the statement is for the other family. */
+export const OP_NAT = 22;
 
 export const TEST_EQ = 0;
 export const TEST_NE = 1;
@@ -82,6 +86,14 @@ export type NumberSet = Float64Array;
 /** IPv6 prefixes or ranges: words from[4], to[4] each. */
 export type AddressSet = Uint32Array;
 
+/** A nat statement. */
+export interface NatAction {
+  /** 2 or 10 when it is for one family only, else 0. */
+  readonly family: number;
+  /** Decides the connection; NF_ACCEPT or NF_DROP. */
+  apply(skb: SkBuff, state: HookState): number;
+}
+
 export class Program {
   code = new Int32Array(0);
   readonly numberSets: NumberSet[] = [];
@@ -90,6 +102,7 @@ export class Program {
   /** Packets and bytes. */
   readonly counters: Float64Array[] = [];
   readonly flowtables: FlowTable[] = [];
+  readonly nats: NatAction[] = [];
   /** Table and chain by rule address, for traces. */
   readonly places = new Map<number, string>();
 }

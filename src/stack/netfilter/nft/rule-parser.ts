@@ -1,12 +1,13 @@
 // The statements of a rule: matches, verdicts, counters, flow add, marks, NAT (nft 1.0.6 grammar, the part in fields.ts).
 // What nft knows and this model does not is refused with EOPNOTSUPP's text at its place, never ignored.
 
-import type { NatKind, Rhs, Statement } from './ast.ts';
+import type { Rhs, Statement } from './ast.ts';
 import type { MatchOp } from './ast.ts';
 import type { Cursor } from './cursor.ts';
 import { ctField, isPayload, isUnqualifiedMeta, metaField, payloadField } from './fields.ts';
 import type { Field } from './fields.ts';
 import { NftError } from './lexer.ts';
+import { parseNat } from './nat-parser.ts';
 import { compareScalars, isBitmask, parseScalar } from './types.ts';
 import type { Scalar, TypeName } from './types.ts';
 
@@ -126,39 +127,6 @@ function parseSetMark(cursor: Cursor, word: string): Statement {
   cursor.expect('mark');
   const mask = cursor.take('&') ? cursor.number() : -1;
   return { kind: 'set-mark', target, value: 0, from, mask };
-}
-
-function parseNat(cursor: Cursor, nat: NatKind): Statement {
-  cursor.next();
-  let family: 'ip' | 'ip6' | null = null;
-  if (cursor.is('ip') || cursor.is('ip6')) family = cursor.next().text as 'ip' | 'ip6';
-  let address: [Scalar, Scalar] | null = null;
-  let port: [number, number] | null = null;
-  if (cursor.take('to')) {
-    if (cursor.token.kind === 'address') {
-      const first = parseNatAddress(cursor);
-      const last = cursor.take('-') ? parseNatAddress(cursor) : first;
-      address = [first, last];
-    }
-    if (cursor.take(':')) {
-      const first = cursor.number();
-      port = [first, cursor.take('-') ? cursor.number() : first];
-    }
-    if (address === null && port === null) cursor.fail();
-  }
-  const flags: string[] = [];
-  while (cursor.is('random') || cursor.is('fully-random') || cursor.is('persistent')) {
-    flags.push(cursor.next().text);
-    cursor.take(',');
-  }
-  return { kind: 'nat', nat, family, address, port, flags };
-}
-
-function parseNatAddress(cursor: Cursor): Scalar {
-  const { token } = cursor;
-  const type = token.text.includes(':') ? 'ipv6_addr' : 'ipv4_addr';
-  cursor.next();
-  return scalarOf(type, token.text, 128, token.start, token.end);
 }
 
 function scalarOf(type: TypeName, text: string, bits: number, start: number, end: number): Scalar {

@@ -3,6 +3,7 @@
 
 import { EBUSY, EEXIST, ENOENT, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
 import type { Place, Statement } from './ast.ts';
+import { checkNat, checkNatPlaces, isNatChainRefused } from './nat-check.ts';
 import type { ChainSpec, Command, CounterSpec, FlowTableSpec } from './command-parser.ts';
 import { NftError } from './lexer.ts';
 import { Ruleset, Table } from './ruleset.ts';
@@ -80,6 +81,7 @@ function applyAdd(ruleset: Ruleset, command: Command, check: FlowTableCheck): vo
 
 function addChain(table: Table, spec: ChainSpec, command: Command): void {
   const old = table.chain(spec.name);
+  if (spec.base !== null && isNatChainRefused(spec.base)) refuse(EOPNOTSUPP, spec.place);
   if (old === undefined) {
     const base = spec.base === null ? null : { ...spec.base };
     table.chains.push({ name: spec.name, handle: table.nextHandle++, base, rules: [] });
@@ -104,6 +106,7 @@ function addRules(table: Table, spec: ChainSpec): void {
   for (const rule of spec.rules) {
     const made = makeRule(table, chain, rule.statements, rule.place);
     chain.rules.push(made);
+    checkNatPlaces(table, rule.place);
   }
 }
 
@@ -170,6 +173,7 @@ function addRule(table: Table, command: Command): void {
   }
   const rule = makeRule(table, chain, command.statements, command.namePlace);
   chain.rules.splice(at, command.verb === 'replace' ? 1 : 0, rule);
+  checkNatPlaces(table, place);
 }
 
 function makeRule(
@@ -178,6 +182,7 @@ function makeRule(
   statements: Statement[],
   place: Place,
 ): Chain['rules'][number] {
+  checkNat(table.family, statements);
   let comment: string | null = null;
   for (const s of statements) {
     if (s.kind === 'match' && s.right.kind === 'set') table.nextHandle++;
@@ -188,7 +193,6 @@ function makeRule(
       if (table.flowtable(s.flowtable) === undefined) refuse(ENOENT, s);
       if (chain.base !== null && chain.base.hook !== 'forward') refuse(EOPNOTSUPP, s);
     }
-    if (s.kind === 'nat') refuse(EOPNOTSUPP, place);
     if (s.kind === 'reject' && s.type === 'tcp reset') refuse(EOPNOTSUPP, place);
   }
   return {

@@ -1,0 +1,93 @@
+// `snat to`, `dnat to`, `masquerade`, `redirect` of a rule (nft 1.0.6): address or range, `:` port or range, flags. IPv6 addresses stand in
+// brackets where a port follows.
+//
+// Left out: `prefix to`, maps and concatenations as the target.
+
+import type { NatKind, NatStatement } from './ast.ts';
+import type { Cursor } from './cursor.ts';
+import { NftError } from './lexer.ts';
+import { parseScalar } from './types.ts';
+import type { Scalar } from './types.ts';
+
+const FLAGS = new Set(['random', 'fully-random', 'persistent']);
+
+export function parseNat(cursor: Cursor, nat: NatKind): NatStatement {
+  const { start } = cursor.next();
+  const s: NatStatement = {
+    kind: 'nat',
+    nat,
+    family: null,
+    address: null,
+    port: null,
+    flags: [],
+    start,
+    end: start,
+  };
+  const withAddress = nat === 'snat' || nat === 'dnat';
+  if (withAddress && (cursor.is('ip') || cursor.is('ip6')))
+    s.family = cursor.next().text as 'ip' | 'ip6';
+  if (cursor.take('to')) {
+    if (withAddress && !cursor.is(':')) s.address = parseAddresses(cursor);
+    if (cursor.take(':')) s.port = parsePorts(cursor);
+    if (s.address === null && s.port === null) cursor.fail();
+  } else if (withAddress) cursor.fail();
+  parseFlags(cursor, s);
+  s.end = cursor.tokens[cursor.at - 1].end;
+  return s;
+}
+
+function parseAddresses(cursor: Cursor): [Scalar, Scalar] {
+  const place = cursor.token;
+  const first = parseAddress(cursor);
+  if (!cursor.take('-')) return [first, first];
+  const last = parseAddress(cursor);
+  if (isAfter(first, last))
+    throw new NftError('Range has zero or negative size', place.start, place.end);
+  return [first, last];
+}
+
+function parseAddress(cursor: Cursor): Scalar {
+  const inBrackets = cursor.take('[');
+  const { token } = cursor;
+  if (token.kind !== 'address' && token.kind !== 'word') cursor.fail();
+  cursor.next();
+  const parsed = parseScalar(token.text.includes(':') ? 'ipv6_addr' : 'ipv4_addr', token.text, 128);
+  if (!parsed.ok) throw new NftError(parsed.message, token.start, token.end);
+  if (inBrackets) cursor.expect(']');
+  return parsed.value;
+}
+
+function isAfter(a: Scalar, b: Scalar): boolean {
+  if (typeof a === 'number' && typeof b === 'number') return a > b;
+  if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array)) return true;
+  for (let i = 0; i < 16; i++) if (a[i] !== b[i]) return a[i] > b[i];
+  return false;
+}
+
+function parsePorts(cursor: Cursor): [number, number] {
+  const place = cursor.token;
+  const first = parsePort(cursor);
+  if (!cursor.take('-')) return [first, first];
+  const last = parsePort(cursor);
+  if (first > last) throw new NftError('Range has zero or negative size', place.start, place.end);
+  return [first, last];
+}
+
+function parsePort(cursor: Cursor): number {
+  const { token } = cursor;
+  if (token.kind !== 'number' && token.kind !== 'word') cursor.fail();
+  cursor.next();
+  const parsed = parseScalar('inet_service', token.text, 16);
+  if (!parsed.ok) throw new NftError(parsed.message, token.start, token.end);
+  return parsed.value as number;
+}
+
+function parseFlags(cursor: Cursor, s: NatStatement): void {
+  const given = new Set<string>();
+  while (FLAGS.has(cursor.token.text) && cursor.token.kind === 'word') {
+    given.add(cursor.next().text);
+    if (!cursor.take(',')) break;
+  }
+  // Listed in this order whatever was written.
+  s.flags.push(...[...FLAGS].filter((flag) => given.has(flag)));
+}
