@@ -94,7 +94,7 @@ export class Ipv4Output {
       return;
     }
     skb.dst = route;
-    skb.dev = route.type === 'local' ? stack.links.lo : (route.dev as NetDevice);
+    skb.dev = route.type === 'local' ? stack.links.lo : (route.dev);
     this.output(skb, skb.dev, route);
   }
 

@@ -113,7 +113,7 @@ export class Ipv6Output {
       return;
     }
     skb.dst = route;
-    skb.dev = route.type === 'local' ? stack.links.lo : (route.dev as NetDevice);
+    skb.dev = route.type === 'local' ? stack.links.lo : (route.dev);
     this.output(skb, skb.dev, route);
   }
 

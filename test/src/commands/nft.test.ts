@@ -20,7 +20,14 @@ function rulesOf(name: string): string {
 }
 
 describe('listings', () => {
-  for (const name of ['classic-plain', 'fast-plain', 'classic-v6', 'fast-v6'])
+  for (const name of [
+    'classic-plain',
+    'fast-plain',
+    'classic-v6',
+    'fast-v6',
+    'classic-masq',
+    'fast-masq',
+  ])
     it(`lists ${name} as nft does`, () => {
       const { nft } = new NfStack().nf;
       const json = read(`${name}.ruleset.json`);

@@ -46,9 +46,7 @@ function hashFourWords(k0: number, k1: number, k2: number, k3: number, seed: num
 
 /** The word as a little-endian machine reads the address bytes. */
 function swap(word: number): number {
-  return (
-    (word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff0000) | (word << 24)
-  );
+  return (word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff0000) | (word << 24);
 }
 
 /** Maps a 32-bit value onto 0..range−1 by its upper bits (reciprocal_scale). */
@@ -65,13 +63,7 @@ export function chooseAddress(tuple: Tuple, range: NatRange, manip: number, zone
   const last = tuple.family === 2 ? 0 : 3;
   const persistent = (range.flags & RANGE_PERSISTENT) !== 0;
   const seed = persistent ? 0 : swap(dst[last]) ^ zone;
-  let hash = hashFourWords(
-    swap(tuple.s0),
-    swap(tuple.s1),
-    swap(tuple.s2),
-    swap(tuple.s3),
-    seed,
-  );
+  let hash = hashFourWords(swap(tuple.s0), swap(tuple.s1), swap(tuple.s2), swap(tuple.s3), seed);
   const chosen = [0, 0, 0, 0];
   let free = false;
   for (let i = 0; i <= last; i++) {

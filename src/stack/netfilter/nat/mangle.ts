@@ -125,4 +125,3 @@ function storeCrc(bytes: Uint8Array, at: number, crc: number): void {
   bytes[at + 2] = crc >>> 16;
   bytes[at + 3] = crc >>> 24;
 }
-

@@ -176,7 +176,8 @@ export class Nat implements NetDeviceNotifier {
       if (verdict !== NF_ACCEPT) return verdict;
       if ((this.ct.table.words[at] & done) !== 0) break;
     }
-    const verdict = (this.ct.table.words[at] & done) === 0 ? this.bindAsIs(conn.id, manip) : NF_ACCEPT;
+    const verdict =
+      (this.ct.table.words[at] & done) === 0 ? this.bindAsIs(conn.id, manip) : NF_ACCEPT;
     if (this.stack.trace !== null) this.traced(skb, conn.id, manip);
     return verdict;
   }

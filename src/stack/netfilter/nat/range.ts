@@ -68,9 +68,7 @@ export function portInRange(tuple: Tuple, manip: number, range: NatRange): boole
 }
 
 function addressInRange(t: Tuple, { min, max }: NatRange): boolean {
-  return (
-    compare(t.s0, t.s1, t.s2, t.s3, min) >= 0 && compare(t.s0, t.s1, t.s2, t.s3, max) <= 0
-  );
+  return compare(t.s0, t.s1, t.s2, t.s3, min) >= 0 && compare(t.s0, t.s1, t.s2, t.s3, max) <= 0;
 }
 
 function compare(a0: number, a1: number, a2: number, a3: number, b: Int32Array): number {

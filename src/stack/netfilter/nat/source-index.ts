@@ -93,8 +93,7 @@ export class SourceIndex {
 
   private rehash(): void {
     const ids: number[] = [];
-    for (const head of this.heads)
-      for (let id = head; id !== NIL; id = this.next[id]) ids.push(id);
+    for (const head of this.heads) for (let id = head; id !== NIL; id = this.next[id]) ids.push(id);
     this.heads = new Int32Array(this.heads.length * 4).fill(NIL);
     this.count = 0;
     for (const id of ids) this.add(id);

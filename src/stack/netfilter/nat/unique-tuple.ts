@@ -144,4 +144,3 @@ function usualPorts(port: number): [first: number, count: number] {
   if (port < 512) return [1, 511];
   return port < 1024 ? [600, 424] : [1024, 64512];
 }
-
