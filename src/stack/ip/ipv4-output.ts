@@ -93,9 +93,10 @@ export class Ipv4Output {
       stack.drop(skb, StackDrop.NO_ROUTE);
       return;
     }
+    const out = route.type === 'local' ? stack.links.lo : (route.dev as NetDevice);
     skb.dst = route;
-    skb.dev = route.type === 'local' ? stack.links.lo : (route.dev);
-    this.output(skb, skb.dev, route);
+    skb.dev = out;
+    this.output(skb, out, route);
   }
 
   /** ip_fragment. */

@@ -27,7 +27,8 @@ const NAT: Record<string, string> = {
   }
   chain post { type nat hook postrouting priority srcnat; oifname "rs" masquerade
   }`,
-  'IPv6 source NAT': `chain post { type nat hook postrouting priority srcnat; oifname "rs" masquerade
+  'IPv6 source NAT': `chain post { type nat hook postrouting priority srcnat;
+    oifname "rs" masquerade
   }`,
 };
 
@@ -48,7 +49,10 @@ class Machine {
     const flowtable =
       way === 'classic'
         ? ''
-        : `flowtable f { hook ingress priority 0; devices = { rc, rs }; ${way === 'hardware' ? 'flags offload;' : ''} }`;
+        : `flowtable f {
+        hook ingress priority 0; devices = { rc, rs };
+        ${way === 'hardware' ? 'flags offload;' : ''}
+      }`;
     const add = way === 'classic' ? '' : 'meta l4proto { tcp, udp } flow add @f';
     this.run('sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1');
     this.run('ip addr add 192.168.1.1/24 dev rc; ip addr add 10.0.0.1/24 dev rs');

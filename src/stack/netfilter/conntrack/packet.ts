@@ -2,7 +2,14 @@
 // Left out: fragments with an offset other than 0 (the defrag hook at −400 runs before conntrack and leaves none).
 
 import { loadInt32, loadUint16 } from '../../ip/address.ts';
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from './tuple.ts';
+import {
+  IPPROTO_GRE,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  hasPorts,
+} from './tuple.ts';
 import type { Tuple } from './tuple.ts';
 
 const AF_INET = 2;
@@ -91,6 +98,16 @@ export function readTuple(
   if (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) {
     if (l4Bytes < 8) return false;
     l4 = loadInt32(bytes, l4At);
+  } else if (hasPorts(protocol)) {
+    if (l4Bytes < 4) return false;
+    l4 = loadInt32(bytes, l4At);
+  } else if (protocol === IPPROTO_GRE) {
+    // Version 1 (PPTP) has the call id behind protocol and length; the other end's is the PPTP helper's knowledge.
+    if (l4Bytes < 4) return false;
+    if ((bytes[l4At + 1] & 7) === 1) {
+      if (l4Bytes < 8) return false;
+      l4 = loadUint16(bytes, l4At + 6);
+    }
   } else if (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6) {
     if (l4Bytes < 8) return false;
     l4 = (loadUint16(bytes, l4At + 4) << 16) | loadUint16(bytes, l4At);

@@ -1,5 +1,5 @@
-// NAT's entries in the hook lists (nf_nat_register_fn): they stand while a family has nat chains, and run those of their hook for connections
-// that are not decided yet.
+// NAT's entries in the hook lists (nf_nat_register_fn): they stand while a family has nat chains, and run those of their hook for
+// connections that are not decided yet.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import {
