@@ -1,9 +1,9 @@
-// ndo_flow_offload of the reference driver: connections to flow-table entries of the device, through the admin queue.
+// The card's flow table as its driver sees it: one entry per direction of a connection, keyed by cookie, put in and taken out
+// through the admin queue.
 //
-// One FlowTable serves all functions of a card, because the device has one table for all its ports. Each direction is one
-// entry, keyed here by its cookie. ADD is accepted when at least one direction is in hardware (spec B.6.3); FlowOffload.
-// inHardware says which. A flow that is deleted while its insertion is under way is removed when the insertion
-// completes; an insertion that completes after its time limit is removed again.
+// One FlowTable serves all functions of a card, because the device has one table for all its ports. A direction that is
+// deleted while its insertion is under way is removed when the insertion completes; an insertion that completes after its
+// time limit is removed again. The two forms of asking are flow-hook.ts (ndo_flow_offload) and flow-block.ts (TC_SETUP_FT).
 //
 // Reasons in extack (beside the device's own Detail names: table-full, bucket-full, same-key, ...): flow-translate.ts's,
 // 'offload-disabled', 'exists', 'busy', 'not-found', 'timeout', 'device'.
@@ -12,15 +12,8 @@ import type { TwinAdapter } from './adapter.ts';
 import { FlowCounters } from './flow-stats.ts';
 import { translate } from './flow-translate.ts';
 import { EBUSY, EEXIST, ENOENT, EOPNOTSUPP, ETIMEDOUT } from '../errno.ts';
-import {
-  FLOW_OFFLOAD_ADD,
-  FLOW_OFFLOAD_DEL,
-  type FlowDirection,
-  type FlowOffload,
-  type FlowOffloadType,
-  type FlowStats,
-} from '../flow-offload.ts';
-import type { ExtAck } from '../netdev.ts';
+import type { FlowBlock } from '../flow-block.ts';
+import type { FlowDirection } from '../flow-offload.ts';
 import { DEL_HANDLE, DETAIL_NAMES, Opcode, RESET_SCOPE } from '../../hw/admin/format.ts';
 
 /** One direction in (or on its way into) the device. */
@@ -29,6 +22,7 @@ interface Entry {
   handle: number;
   /** The function whose admin queue inserted it. */
   adapter: TwinAdapter;
+  block: FlowBlock | null;
   /** Deleted while its insertion was under way: called when it is gone. */
   onInserted: (() => void) | null;
   /** Deltas reported so far. */
@@ -37,7 +31,7 @@ interface Entry {
 }
 
 /** Answer of one direction. */
-interface DirectionResult {
+export interface DirectionResult {
   error: number;
   message: string;
   reason: string;
@@ -72,20 +66,6 @@ export class FlowTable {
     return [...this.entries].map(([cookie, { handle, state }]) => ({ cookie, handle, state }));
   }
 
-  /** ndo_flow_offload: see driver/netdev.ts. */
-  offload(
-    adapter: TwinAdapter,
-    type: FlowOffloadType,
-    flow: FlowOffload,
-    extack: ExtAck,
-    done: (error: number) => void,
-    stats?: FlowStats,
-  ): void {
-    if (type === FLOW_OFFLOAD_ADD) this.add(adapter, flow, extack, done);
-    else if (type === FLOW_OFFLOAD_DEL) this.remove(flow, extack, done);
-    else this.readStats(adapter, flow, extack, done, stats);
-  }
-
   /** Removes every entry that this function inserted, in the device (RESET_TABLES) and here. */
   removeAll(adapter: TwinAdapter, done: (error: number) => void): void {
     this.forget(adapter);
@@ -109,31 +89,17 @@ export class FlowTable {
       }
   }
 
-  private add(
+  /** Inserts a direction; `block` is the flow block that asked, null for ndo_flow_offload. */
+  addDirection(
     adapter: TwinAdapter,
-    flow: FlowOffload,
-    extack: ExtAck,
-    done: (error: number) => void,
+    way: FlowDirection,
+    block: FlowBlock | null,
+    asked: DirectionDone,
   ): void {
-    const results: DirectionResult[] = [];
-    const finish = (index: number, result: DirectionResult): void => {
-      results[index] = result;
-      if (result.error === 0 || result.error === -EEXIST) flow.inHardware |= 1 << index;
-      if (results[0] === undefined || results[1] === undefined) return;
-      const [first, second] = [results[0], results[1]];
-      const failed = first.error !== 0 ? first : second;
-      extack.message = failed.message;
-      extack.reason = failed.reason;
-      done(first.error === 0 || second.error === 0 ? 0 : failed.error);
+    const done: DirectionDone = (result) => {
+      if (result.error !== 0 && result.error !== -EEXIST) this.refusedCount++;
+      asked(result);
     };
-    for (const index of [0, 1])
-      this.addDirection(adapter, flow.directions[index as 0 | 1], (result) => {
-        if (result.error !== 0) this.refusedCount++;
-        finish(index, result);
-      });
-  }
-
-  private addDirection(adapter: TwinAdapter, way: FlowDirection, done: DirectionDone): void {
     const old = this.entries.get(way.cookie);
     if (old !== undefined) {
       if (old.state === 'in')
@@ -155,6 +121,7 @@ export class FlowTable {
       state: 'adding',
       handle: -1,
       adapter,
+      block,
       onInserted: null,
       packetsTold: 0,
       bytesTold: 0,
@@ -196,27 +163,8 @@ export class FlowTable {
     entry.onInserted?.();
   }
 
-  private remove(flow: FlowOffload, extack: ExtAck, done: (error: number) => void): void {
-    let waiting = 2;
-    let found = 0;
-    let worst = 0;
-    const finish = (error: number): void => {
-      if (error !== -ENOENT) found++;
-      if (error !== 0 && error !== -ENOENT) worst = error;
-      if (--waiting > 0) return;
-      if (found > 0) {
-        done(worst);
-        return;
-      }
-      extack.message = 'flow is not in hardware';
-      extack.reason = 'not-found';
-      done(-ENOENT);
-    };
-    flow.inHardware = 0;
-    for (const way of flow.directions) this.removeDirection(way.cookie, finish);
-  }
-
-  private removeDirection(cookie: number, done: (error: number) => void): void {
+  /** Takes a direction out; −ENOENT for one that is not there. */
+  removeDirection(cookie: number, done: (error: number) => void): void {
     const entry = this.entries.get(cookie);
     if (entry === undefined || entry.state === 'deleting') {
       done(-ENOENT);
@@ -251,40 +199,45 @@ export class FlowTable {
     );
   }
 
-  private readStats(
+  /** Reads an entry's counters: deltas since the last call; `lastUsedPs` 0 for never. −ENOENT when it is not in the device. */
+  readStats(
     adapter: TwinAdapter,
-    flow: FlowOffload,
-    extack: ExtAck,
-    done: (error: number) => void,
-    stats?: FlowStats,
+    cookie: number,
+    done: (error: number, packets: number, bytes: number, lastUsedPs: number) => void,
   ): void {
-    const known = flow.directions.some((way) => this.entries.get(way.cookie)?.state === 'in');
-    if (!known) {
-      extack.message = 'flow is not in hardware';
-      extack.reason = 'not-found';
-      done(-ENOENT);
+    if (!this.isIn(cookie)) {
+      done(-ENOENT, 0, 0, 0);
       return;
     }
     this.counters.refresh(adapter, (error) => {
-      if (error === 0 && stats !== undefined) this.fillStats(flow, stats);
-      done(error);
+      const entry = this.entries.get(cookie);
+      if (error !== 0 || entry?.state !== 'in') {
+        done(error, 0, 0, 0);
+        return;
+      }
+      const packets = this.counters.packets[entry.handle];
+      const bytes = this.counters.bytes[entry.handle];
+      done(
+        0,
+        packets - entry.packetsTold,
+        bytes - entry.bytesTold,
+        this.counters.lastHitPs[entry.handle],
+      );
+      entry.packetsTold = packets;
+      entry.bytesTold = bytes;
     });
   }
 
-  private fillStats(flow: FlowOffload, stats: FlowStats): void {
-    stats.lastUsedPs = 0;
-    for (const index of [0, 1] as const) {
-      const entry = this.entries.get(flow.directions[index].cookie);
-      stats.packets[index] = 0;
-      stats.bytes[index] = 0;
-      if (entry?.state !== 'in') continue;
-      const { packets, bytes, lastHitPs } = this.counters;
-      stats.packets[index] = packets[entry.handle] - entry.packetsTold;
-      stats.bytes[index] = bytes[entry.handle] - entry.bytesTold;
-      entry.packetsTold = packets[entry.handle];
-      entry.bytesTold = bytes[entry.handle];
-      stats.lastUsedPs = Math.max(stats.lastUsedPs, lastHitPs[entry.handle]);
-    }
+  /** The direction is in the device as far as the driver knows. */
+  isIn(cookie: number): boolean {
+    return this.entries.get(cookie)?.state === 'in';
+  }
+
+  /** Removes what a function inserted for a flow block. */
+  removeBlock(adapter: TwinAdapter, block: FlowBlock): void {
+    for (const [cookie, entry] of [...this.entries])
+      if (entry.adapter === adapter && entry.block === block)
+        this.removeDirection(cookie, () => undefined);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { adapterOf } from './adapter.ts';
 import type { TwinAdapter } from './adapter.ts';
+import { twinFlowOffload } from './flow-hook.ts';
 import {
   adminVector,
   configureInterrupts,
@@ -177,19 +178,6 @@ export function updateLink(adapter: TwinAdapter): void {
 export function enableAdminInterrupt(adapter: TwinAdapter): void {
   adapter.bar0.write32(R.EIMS_EX(0), (2 ** adminVector(adapter)) >>> 0);
 }
-
-/** ndo_flow_offload, the RFC's form: the card's flow table answers. */
-const twinFlowOffload: NonNullable<NetDeviceOps['ndo_flow_offload']> = (
-  dev,
-  type,
-  flow,
-  extack,
-  done,
-  stats,
-) => {
-  const adapter = adapterOf(dev);
-  adapter.flows.offload(adapter, type, flow, extack, done, stats);
-};
 
 export const TWIN_OPS: NetDeviceOps = {
   ndo_open(dev: NetDevice): number {

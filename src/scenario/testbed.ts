@@ -265,7 +265,7 @@ export class Testbed {
     const owned = new Set<number>();
     for (const table of this.netFilter.flowtables.list())
       for (const flow of table.flows)
-        for (const way of flow?.offload?.directions ?? []) owned.add(way.cookie);
+        if (flow !== null && flow.cookie > 0) owned.add(flow.cookie).add(flow.cookie + 1);
     const faults: string[] = [];
     const known = new Set<number>();
     let underWay = 0;

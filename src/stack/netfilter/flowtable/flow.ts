@@ -45,10 +45,12 @@ export class Flow {
   /** End of life unless refreshed, ps. */
   timeoutPs: number;
   readonly sides: readonly [FlowSide, FlowSide];
-  /** What the driver was given; null before the first request. */
+  /** The driver's key of the original direction; the reply's is one more. 0 when the flowtable does not offload. */
+  cookie = 0;
+  /** What `ndo_flow_offload` was given; null before the first request, and when drivers are asked through flow blocks. */
   offload: FlowOffload | null = null;
-  /** Whether the driver is believed to have it. */
-  inHardware = false;
+  /** Directions that drivers are believed to have: bit 0 original, bit 1 reply. */
+  hwDirections = 0;
   cause: TeardownCause = 'idle';
 
   constructor(

@@ -3,6 +3,7 @@
 // fast-path.ts uses it at ingress, admission.ts fills it, hardware.ts talks to drivers about its flows. The connection of a
 // flow is held until the flow is freed; while OFFLOAD is set conntrack lists it without timeout.
 
+import type { FlowBlock } from '../../../../driver/flow-block.ts';
 import type { NetDevice } from '../../../../driver/netdev.ts';
 import type { SkBuff } from '../../../../driver/skb.ts';
 import { PS_PER_S } from '../../../../hw/time/units.ts';
@@ -39,6 +40,7 @@ import {
 import type { FlowSide, TeardownCause } from './flow.ts';
 import { FlowCounters } from './counters.ts';
 import { HardwarePath } from './hardware.ts';
+import type { FormName } from './offload-form.ts';
 import { TupleTable } from './tuple-table.ts';
 import type { Connection } from '../conntrack/table.ts';
 
@@ -79,6 +81,8 @@ export interface FlowTableSettings {
   priority: number;
   offload: boolean;
   counter: boolean;
+  /** How drivers are asked. */
+  form: FormName;
 }
 
 export class FlowTable {
@@ -92,6 +96,10 @@ export class FlowTable {
   readonly hardware: HardwarePath;
   /** Devices that it is bound to. */
   readonly devices: NetDevice[] = [];
+  /** The drivers' callbacks; empty unless `settings.form` is 'block' and the flowtable offloads. */
+  readonly block: FlowBlock;
+  /** The flowtable is being removed: flows go as soon as their work items are through. */
+  closed = false;
   /** Flow by id, null while free. */
   readonly flows: (Flow | null)[] = [];
   liveCount = 0;
@@ -102,7 +110,14 @@ export class FlowTable {
   private readonly madePs: number;
   private gcPending = false;
 
-  constructor(settings: FlowTableSettings, stack: StackPort, ct: Conntrack, queues: OffloadQueues) {
+  constructor(
+    settings: FlowTableSettings,
+    stack: StackPort,
+    ct: Conntrack,
+    queues: OffloadQueues,
+    block: FlowBlock = { callbacks: [] },
+  ) {
+    this.block = block;
     this.queues = queues;
     this.madePs = stack.scheduler.nowPs;
     this.settings = settings;
@@ -110,7 +125,7 @@ export class FlowTable {
     this.ct = ct;
     this.admission = new Admission(this);
     this.fastPath = new FastPath(this);
-    this.hardware = new HardwarePath(this);
+    this.hardware = new HardwarePath(this, settings.form, block);
   }
 
   /** `flow add @this` on a packet in a forward chain; false breaks the rule. */
@@ -145,7 +160,11 @@ export class FlowTable {
     const at = flow.ctId * ROW_DOUBLES + D_TIMEOUT;
     if (this.ct.table.doubles[at] - nowPs < DAY_PS / 2) this.ct.table.doubles[at] = nowPs + DAY_PS;
     this.startGc();
-    if (this.settings.offload) this.hardware.add(flow);
+    if (this.settings.offload) {
+      flow.cookie = this.queues.nextCookie;
+      this.queues.nextCookie += 2;
+      this.hardware.add(flow);
+    }
     return flow;
   }
 
@@ -160,7 +179,7 @@ export class FlowTable {
     const untilPs = this.stack.scheduler.nowPs + this.idlePs(flow.protocol);
     if (untilPs - flow.timeoutPs <= REFRESH_STEP_PS) return;
     flow.timeoutPs = untilPs;
-    if (this.settings.offload) this.hardware.add(flow);
+    if (this.settings.offload) this.hardware.refresh(flow);
   }
 
   /** Whether conntrack's entry of the flow is being deleted. */
@@ -177,7 +196,7 @@ export class FlowTable {
     flow.flags |= NF_FLOW_TEARDOWN;
     flow.cause = cause;
     this.counters.removedBy[cause]++;
-    if (flow.inHardware) this.counters.hwRemovedBy[cause]++;
+    if (flow.hwDirections !== 0) this.counters.hwRemovedBy[cause]++;
     this.fixConnection(flow);
   }
 
@@ -191,16 +210,20 @@ export class FlowTable {
 
   /** One round of garbage collection (spec B.4 "GC"). */
   collect(): void {
+    for (const flow of this.flows) if (flow !== null) this.collectFlow(flow);
+  }
+
+  /** Garbage collection of one flow. */
+  collectFlow(flow: Flow): void {
+    if ((flow.flags & NF_FLOW_PENDING) !== 0) return;
     const nowPs = this.stack.scheduler.nowPs;
-    for (const flow of this.flows) {
-      if (flow === null || (flow.flags & NF_FLOW_PENDING) !== 0) continue;
-      const dying = this.ctIsDying(flow);
-      if (dying || flow.timeoutPs <= nowPs) this.teardown(flow, dying ? 'ct-gone' : 'idle');
-      if ((flow.flags & NF_FLOW_TEARDOWN) !== 0) this.retire(flow);
-      else {
-        this.extendConnection(flow, nowPs);
-        if ((flow.flags & NF_FLOW_HW) !== 0) this.hardware.stats(flow);
-      }
+    const dying = this.ctIsDying(flow);
+    const idle = flow.timeoutPs <= nowPs && !this.hardware.agesItself(flow);
+    if (dying || idle) this.teardown(flow, dying ? 'ct-gone' : 'idle');
+    if ((flow.flags & NF_FLOW_TEARDOWN) !== 0) this.retire(flow);
+    else {
+      this.extendConnection(flow, nowPs);
+      if ((flow.flags & NF_FLOW_HW) !== 0) this.hardware.stats(flow);
     }
   }
 
@@ -215,12 +238,10 @@ export class FlowTable {
       const torn = (flow.flags & NF_FLOW_TEARDOWN) !== 0;
       if (!torn && (status & IPS_OFFLOAD) === 0)
         faults.push(`flow ${flow.id}: alive, but its connection is not marked OFFLOAD`);
-      if (!torn && flow.inHardware && (status & IPS_HW_OFFLOAD) === 0)
+      if (!torn && flow.hwDirections !== 0 && (status & IPS_HW_OFFLOAD) === 0)
         faults.push(`flow ${flow.id}: in hardware, but its connection is not marked HW_OFFLOAD`);
-      // A deletion under way has told the driver already; its work item has not heard back.
-      const isPending = (flow.flags & NF_FLOW_PENDING) !== 0;
-      if (flow.inHardware && !isPending && (flow.offload?.inHardware ?? 0) === 0)
-        faults.push(`flow ${flow.id}: believed in hardware, but no direction was accepted`);
+      if (flow.hwDirections !== 0 && !this.settings.offload)
+        faults.push(`flow ${flow.id}: in hardware, but its flowtable does not offload`);
     }
     if (live !== this.liveCount) faults.push(`${live} flows, ${this.liveCount} counted`);
     if (this.tuples.count !== 2 * live)

@@ -1,25 +1,37 @@
 // All flowtables of a machine: made and unmade as the rule set says, bound to devices at ingress, told of devices going down.
 
-import { ENOENT, EOPNOTSUPP } from '../../../../driver/errno.ts';
+import { ENOENT } from '../../../../driver/errno.ts';
 import type { NetDevice, NetDeviceNotifier } from '../../../../driver/netdev.ts';
 import { assert } from '../../../../hw/base/assert.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
-import type { Ruleset } from '../nft/ruleset.ts';
+import type { FlowTableConfig, Ruleset, Table } from '../nft/ruleset.ts';
 import type { FlowTableCheck } from '../nft/transaction.ts';
 import type { StackPort } from '../stack-port.ts';
+import { bindDevices, newBinding, unbindDevices } from './binding.ts';
+import type { Binding } from './binding.ts';
 import { FlowTable, makeQueues } from './flowtable.ts';
 import type { OffloadQueues } from './flowtable.ts';
+
+/**
+ * Not a parameter of Linux: flowtables that are made while it is 1 offload as the RFC of 2017 did (offload-form.ts, 'rfc').
+ * A flowtable keeps what it was made with.
+ */
+const RFC_SYSCTL = 'net.netfilter.nf_flowtable_rfc_offload';
 
 export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
   private readonly stack: StackPort;
   private readonly ct: Conntrack;
   private readonly tables = new Map<string, FlowTable>();
   private readonly queues: OffloadQueues;
+  private readonly bindings = new Map<FlowTable, Binding>();
+  /** What the transaction under way has bound. */
+  private prepared: { binding: Binding; devices: NetDevice[] }[] = [];
 
   constructor(stack: StackPort, ct: Conntrack) {
     this.stack = stack;
     this.ct = ct;
     this.queues = makeQueues(stack);
+    stack.sysctl.register(RFC_SYSCTL, 0, null, 0, 1);
   }
 
   /** Running flowtables, in the order in which they were made. */
@@ -34,42 +46,65 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
     return found;
   }
 
-  checkDevices(devices: readonly string[], offload: boolean): number {
-    for (const name of devices) {
+  bind(
+    old: Binding | null,
+    names: readonly string[],
+    offload: boolean,
+  ): { errno: number; binding: Binding } {
+    const devices: NetDevice[] = [];
+    for (const name of names) {
       const dev = this.stack.links.byName(name);
-      if (dev === null) return ENOENT;
-      if (offload && dev.ops.ndo_flow_offload === undefined) return EOPNOTSUPP;
+      if (dev === null) return { errno: ENOENT, binding: old ?? newBinding([], false) };
+      devices.push(dev);
     }
-    return 0;
+    const rfc = this.stack.sysctl.get(RFC_SYSCTL) !== 0;
+    const binding = old ?? newBinding(devices, rfc);
+    const errno = offload ? bindDevices(binding, devices) : 0;
+    if (errno === 0 && offload) this.prepared.push({ binding, devices });
+    return { errno, binding };
+  }
+
+  abort(): void {
+    for (const { binding, devices } of this.prepared.reverse()) unbindDevices(binding, devices);
+    this.prepared.length = 0;
   }
 
   /** Makes the running flowtables those of the rule set: flows of removed ones end, their connections go on. */
   sync(ruleset: Ruleset): void {
-    const wanted = new Set<string>();
+    this.prepared.length = 0;
+    const wanted = new Map<string, Binding>();
     for (const table of ruleset.tables)
-      for (const config of table.flowtables) {
-        const id = key(table.family, table.name, config.name);
-        wanted.add(id);
-        let running = this.tables.get(id);
-        if (running === undefined) {
-          const { name, priority, offload, counter } = config;
-          running = new FlowTable(
-            { name, priority, offload, counter },
-            this.stack,
-            this.ct,
-            this.queues,
-          );
-          this.tables.set(id, running);
-        }
-        for (const name of config.devices) this.bind(running, name);
-      }
-    for (const [id, running] of [...this.tables]) {
-      if (wanted.has(id)) continue;
-      for (const dev of running.devices) this.stack.hooks.unregisterIngress(dev, running.fastPath);
-      running.devices.length = 0;
-      running.flush('flush', () => true);
-      this.tables.delete(id);
+      for (const config of table.flowtables)
+        wanted.set(key(table.family, table.name, config.name), config.binding);
+    for (const [id, running] of [...this.tables])
+      if (wanted.get(id)?.block !== running.block) this.close(id, running);
+    for (const table of ruleset.tables)
+      for (const config of table.flowtables) this.run(table, config);
+  }
+
+  private run(table: Table, config: FlowTableConfig): void {
+    const id = key(table.family, table.name, config.name);
+    let running = this.tables.get(id);
+    if (running === undefined) {
+      const { name, priority, offload, counter, binding } = config;
+      const settings = { name, priority, offload, counter, form: binding.form };
+      running = new FlowTable(settings, this.stack, this.ct, this.queues, binding.block);
+      this.tables.set(id, running);
     }
+    this.bindings.set(running, config.binding);
+    for (const name of config.devices) this.attach(running, name);
+  }
+
+  /** Unbinds first, so that no driver is asked about the flows any more: it drops what the binding brought by itself. */
+  private close(id: string, running: FlowTable): void {
+    for (const dev of running.devices) this.stack.hooks.unregisterIngress(dev, running.fastPath);
+    running.devices.length = 0;
+    const binding = this.bindings.get(running);
+    if (binding !== undefined) unbindDevices(binding, [...binding.devices]);
+    this.bindings.delete(running);
+    running.closed = true;
+    running.flush('flush', () => true);
+    this.tables.delete(id);
   }
 
   /** NETDEV_DOWN: every flow that uses the device ends at once. */
@@ -86,7 +121,7 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
     return this.list().flatMap((t) => t.checkInvariants().map((f) => `${t.settings.name}: ${f}`));
   }
 
-  private bind(table: FlowTable, name: string): void {
+  private attach(table: FlowTable, name: string): void {
     const dev = this.stack.links.byName(name);
     if (dev === null || table.devices.includes(dev)) return;
     table.devices.push(dev);

@@ -164,15 +164,20 @@ export class Nft {
     const next = copyRuleset(this.ruleset);
     let stdout = '';
     let changed = false;
-    for (const command of commands) {
-      if (command.verb === 'list' || command.verb === 'reset')
-        stdout += listCommand(next, command, options);
-      else {
-        applyCommand(next, command, this.flowtables);
-        changed = true;
+    try {
+      for (const command of commands) {
+        if (command.verb === 'list' || command.verb === 'reset')
+          stdout += listCommand(next, command, options);
+        else {
+          applyCommand(next, command, this.flowtables);
+          changed = true;
+        }
       }
+      if (changed && !options.check) this.commit(next);
+    } finally {
+      // Without effect after a commit.
+      this.flowtables.abort();
     }
-    if (changed && !options.check) this.commit(next);
     return stdout;
   }
 

@@ -3,6 +3,7 @@
 // Handles: tables count machine-wide; everything else counts within its table, in the order in which a transaction makes
 // things (chains, then counters, then flowtables, then rules; an anonymous set takes a handle before its rule).
 
+import type { Binding } from '../flowtable/binding.ts';
 import type { Family, Statement } from './ast.ts';
 
 export type ChainType = 'filter' | 'nat' | 'route';
@@ -42,6 +43,8 @@ export interface FlowTableConfig {
   devices: string[];
   offload: boolean;
   counter: boolean;
+  /** What drivers it is bound to; shared with the running flowtable. */
+  binding: Binding;
 }
 
 export class Table {

@@ -2,6 +2,7 @@
 // (nf_tables' batch). Refusals carry the kernel's errno text and the place in the source that nft underlines.
 
 import { EBUSY, EEXIST, ENOENT, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
+import type { Binding } from '../flowtable/binding.ts';
 import type { Place, Statement } from './ast.ts';
 import { checkNat, checkNatPlaces, isNatChainRefused } from './nat-check.ts';
 import type { ChainSpec, Command, CounterSpec, FlowTableSpec } from './command-parser.ts';
@@ -11,8 +12,17 @@ import type { Chain, FlowTableConfig } from './ruleset.ts';
 
 /** What a transaction asks of the machine about a flowtable before it is made. */
 export interface FlowTableCheck {
-  /** 0 or a positive errno: ENOENT for an unknown device, EOPNOTSUPP without the driver hook. */
-  checkDevices(devices: readonly string[], offload: boolean): number;
+  /**
+   * Binds a flowtable's (further) devices to their drivers; `old` is its binding when it exists. errno 0, or positive: ENOENT for
+   * an unknown device, the driver's own otherwise; then nothing of this call stays bound.
+   */
+  bind(
+    old: Binding | null,
+    devices: readonly string[],
+    offload: boolean,
+  ): { errno: number; binding: Binding };
+  /** Undoes every bind since the last commit. */
+  abort(): void;
 }
 
 function refuse(errno: number, place: Place): never {
@@ -138,7 +148,8 @@ function addFlowTable(
   if (new Set(spec.devices).size !== spec.devices.length) refuse(EEXIST, place);
   for (const other of table.flowtables)
     if (other !== old && other.devices.some((d) => spec.devices.includes(d))) refuse(EEXIST, place);
-  const errno = check.checkDevices(spec.devices, spec.offload);
+  const added = spec.devices.filter((name) => old?.devices.includes(name) !== true);
+  const { errno, binding } = check.bind(old?.binding ?? null, added, spec.offload);
   if (errno !== 0) refuse(errno, place);
   if (old !== undefined) {
     for (const name of spec.devices) if (!old.devices.includes(name)) old.devices.push(name);
@@ -152,6 +163,7 @@ function addFlowTable(
     devices: [...spec.devices].sort(),
     offload: spec.offload,
     counter: spec.counter,
+    binding,
   };
   table.flowtables.push(made);
 }
