@@ -4,7 +4,7 @@ import type { Kernel } from '../kernel.ts';
 import { Mmio } from '../mmio.ts';
 import type { PciDev } from '../mmio.ts';
 import type { Napi } from '../napi.ts';
-import type { NetDevice } from '../netdev.ts';
+import type { NetDevice, NetDeviceOps } from '../netdev.ts';
 import { AdminQueue } from './admin-queue.ts';
 import type { FlowTable } from './flow.ts';
 import { HardwareStats } from './hw-stats.ts';
@@ -41,6 +41,8 @@ export interface TwinOptions {
   adminTimeoutPs?: number;
   /** First core for interrupts: vector q goes to core firstCpu + q; default 0. */
   firstCpu?: number;
+  /** Entry points in place of this driver's own: a driver that is this one but for them. */
+  ops?: Partial<NetDeviceOps>;
 }
 
 /** One function (port) of a device. */

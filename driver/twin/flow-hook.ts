@@ -90,17 +90,13 @@ function readStats(
   let waiting = 2;
   let worst = 0;
   for (const index of [0, 1] as const)
-    flows.readStats(
-      adapter,
-      flow.directions[index].cookie,
-      (error, packets, bytes, lastUsedPs) => {
-        if (error !== 0 && error !== -ENOENT) worst = error;
-        if (stats !== undefined) {
-          stats.packets[index] = packets;
-          stats.bytes[index] = bytes;
-          stats.lastUsedPs = Math.max(stats.lastUsedPs, lastUsedPs);
-        }
-        if (--waiting === 0) done(worst);
-      },
-    );
+    flows.readStats(adapter, flow.directions[index].cookie, (error, packets, bytes, lastUsedPs) => {
+      if (error !== 0 && error !== -ENOENT) worst = error;
+      if (stats !== undefined) {
+        stats.packets[index] = packets;
+        stats.bytes[index] = bytes;
+        stats.lastUsedPs = Math.max(stats.lastUsedPs, lastUsedPs);
+      }
+      if (--waiting === 0) done(worst);
+    });
 }

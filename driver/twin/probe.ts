@@ -100,7 +100,8 @@ function startFunction(adapter: TwinAdapter): number {
 export function twinProbe(kernel: Kernel, pdev: PciDev, options: TwinOptions = {}): ProbeResult {
   if (pdev.bar0.read32(R.STATUS) === 0xffffffff) return { dev: null, error: -ENODEV };
   const flows = sharedFlowTable(kernel, pdev) ?? new FlowTable();
-  const dev = kernel.alloc_netdev(options.name ?? 'eth%d', TWIN_OPS, QUEUES_MAX, QUEUES_MAX);
+  const ops = options.ops === undefined ? TWIN_OPS : { ...TWIN_OPS, ...options.ops };
+  const dev = kernel.alloc_netdev(options.name ?? 'eth%d', ops, QUEUES_MAX, QUEUES_MAX);
   const timeoutPs = options.adminTimeoutPs ?? ADMIN_TIMEOUT_PS;
   const adapter = new TwinAdapter(kernel, pdev, dev, flows, timeoutPs);
   dev.priv = adapter;

@@ -262,10 +262,7 @@ export class Testbed {
   private ownerlessEntries(): string[] {
     const adapter = this.devices.length > 0 ? twinAdapter(this.devices[0]) : null;
     if (this.netFilter === null || adapter === null) return [];
-    const owned = new Set<number>();
-    for (const table of this.netFilter.flowtables.list())
-      for (const flow of table.flows)
-        if (flow !== null && flow.cookie > 0) owned.add(flow.cookie).add(flow.cookie + 1);
+    const owned = this.netFilter.flowtables.cookies();
     const faults: string[] = [];
     const known = new Set<number>();
     let underWay = 0;

@@ -43,7 +43,8 @@ function read(file: string): Recording {
 }
 
 function format(file: string, report: RecordingReport): string {
-  const { frames, ctLines, hookCounts } = report.compared;
+  const { frames, ctLines, hookCounts, driverCalls } = report.compared;
+  const idle = report.flowIdleS > 0 ? `, flow idle time ${report.flowIdleS} s` : '';
   const lines = report.differences.flatMap((one) => [
     `${file}: ${one.timeS.toFixed(3)} s, ${one.step}: ${one.what}`,
     `  expected ${one.expected || '(nothing)'}`,
@@ -53,8 +54,8 @@ function format(file: string, report: RecordingReport): string {
     report.uncompared.length > 0 ? `; not compared: ${report.uncompared.join(', ')}` : '';
   lines.push(
     `${file}: ${report.differences.length} differences in ${report.steps} steps ` +
-      `(${frames} frames, ${ctLines} conntrack lines, ${hookCounts} hook counts; ` +
-      `collector phase ${report.gcPhaseS} s${notes})`,
+      `(${frames} frames, ${ctLines} conntrack lines, ${hookCounts} hook counts, ${driverCalls} driver calls; ` +
+      `collector phase ${report.gcPhaseS} s${idle}${notes})`,
   );
   return `${lines.join('\n')}\n`;
 }

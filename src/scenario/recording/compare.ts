@@ -7,7 +7,7 @@
 export interface Difference {
   step: string;
   timeS: number;
-  what: 'frame' | 'ct' | 'hooks' | 'command' | 'matched';
+  what: 'frame' | 'ct' | 'hooks' | 'command' | 'matched' | 'driver';
   expected: string;
   found: string;
 }

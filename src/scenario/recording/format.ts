@@ -30,6 +30,7 @@ const step = z.looseObject({
   out: z.union([z.array(frame), z.string().transform(() => [])]).optional(),
   ct: z.array(z.string()).optional(),
   hooks: z.record(z.string(), z.number()).optional(),
+  driver: z.array(z.string()).optional(),
   before: z.array(z.string()).optional(),
   after: z.looseObject({ ct: z.array(z.string()), matched: z.array(z.string()) }).optional(),
 });
@@ -59,6 +60,7 @@ const KNOWN_KEYS = new Set([
   'out',
   'ct',
   'hooks',
+  'driver',
   'before',
   'after',
   'ruleset',

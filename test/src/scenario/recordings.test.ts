@@ -14,6 +14,11 @@ function load(name: string): Recording {
   return parseRecording(readFileSync(new URL(name, FOLDER), 'utf8'), name);
 }
 
+function loadOffload(name: string): Recording {
+  const folder = new URL('../offload/', FOLDER);
+  return parseRecording(readFileSync(new URL(name, folder), 'utf8'), name);
+}
+
 describe('recordings', () => {
   it.each(FILES)('%s: no difference', (name) => {
     const report = playRecording(load(name));
@@ -21,6 +26,23 @@ describe('recordings', () => {
     expect(report.compared.frames).toBeGreaterThan(30);
     expect(report.compared.ctLines).toBeGreaterThan(50);
   });
+
+  it('offsim-flowtable-plain.json: the same calls into the driver, with the same match and action lists', () => {
+    const { differences, compared } = playRecording(loadOffload('offsim-flowtable-plain.json'));
+    expect(differences).toEqual([]);
+    expect(compared.driverCalls).toBe(152);
+  });
+
+  it('finds a changed, a missing and an extra driver call', () => {
+    const recording = loadOffload('offsim-flowtable-plain.json');
+    const calls = recording.steps.find((step) => step.name === 'ack')?.driver ?? [];
+    calls[0] = calls[0].replace('dport=80', 'dport=81');
+    calls.pop();
+    const { differences } = playRecording(recording);
+    expect(differences.map(({ what }) => what)).toEqual(['driver', 'driver']);
+    expect(differences[0].found).toContain('dport=80');
+    expect(differences[1].expected).toBe('');
+  }, 60_000);
 
   it('finds a difference where there is one: a changed frame, line and count', () => {
     const recording = load('classic-plain.json');

@@ -24,6 +24,8 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
   private readonly tables = new Map<string, FlowTable>();
   private readonly queues: OffloadQueues;
   private readonly bindings = new Map<FlowTable, Binding>();
+  /** Removed flowtables whose flows drivers may still have. */
+  private closing: FlowTable[] = [];
   /** What the transaction under way has bound. */
   private prepared: { binding: Binding; devices: NetDevice[] }[] = [];
 
@@ -37,6 +39,16 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
   /** Running flowtables, in the order in which they were made. */
   list(): FlowTable[] {
     return [...this.tables.values()];
+  }
+
+  /** Cookies under which drivers may know flows, those of flowtables being removed included. */
+  cookies(): Set<number> {
+    this.closing = this.closing.filter((table) => table.liveCount > 0);
+    const known = new Set<number>();
+    for (const table of [...this.tables.values(), ...this.closing])
+      for (const flow of table.flows)
+        if (flow !== null && flow.cookie > 0) known.add(flow.cookie).add(flow.cookie + 1);
+    return known;
   }
 
   /** The running flowtable of a name; it must exist. */
@@ -103,6 +115,7 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
     if (binding !== undefined) unbindDevices(binding, [...binding.devices]);
     this.bindings.delete(running);
     running.closed = true;
+    this.closing.push(running);
     running.flush('flush', () => true);
     this.tables.delete(id);
   }

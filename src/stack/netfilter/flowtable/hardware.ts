@@ -10,19 +10,8 @@ import { EEXIST } from '../../../../driver/errno.ts';
 import type { FlowBlock } from '../../../../driver/flow-block.ts';
 import type { FlowStats } from '../../../../driver/flow-offload.ts';
 import type { ExtAck } from '../../../../driver/netdev.ts';
-import {
-  C_STATUS,
-  D_START,
-  IPS_HW_OFFLOAD,
-  ROW_DOUBLES,
-  ROW_WORDS,
-} from '../conntrack/table.ts';
-import {
-  NF_FLOW_HW_DEAD,
-  NF_FLOW_HW_DYING,
-  NF_FLOW_PENDING,
-  NF_FLOW_TEARDOWN,
-} from './flow.ts';
+import { C_STATUS, D_START, IPS_HW_OFFLOAD, ROW_DOUBLES, ROW_WORDS } from '../conntrack/table.ts';
+import { NF_FLOW_HW_DEAD, NF_FLOW_HW_DYING, NF_FLOW_PENDING, NF_FLOW_TEARDOWN } from './flow.ts';
 import type { Flow } from './flow.ts';
 import type { FlowTable } from './flowtable.ts';
 import { BlockForm } from './offload-block.ts';

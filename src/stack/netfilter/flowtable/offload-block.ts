@@ -18,8 +18,8 @@ import type { FlowTable } from './flowtable.ts';
 import type { OffloadForm } from './offload-form.ts';
 import { buildFlowRule } from './offload-rule.ts';
 
-/** ETH_P_ALL as the kernel passes it: in network order (the log shows 0300). */
-const ETH_P_ALL = 0x0003;
+/** ETH_P_ALL as the kernel passes it here: not turned into network order, so that drivers read 0x0300. */
+const ETH_P_ALL = 0x0300;
 
 export class BlockForm implements OffloadForm {
   readonly refreshes = true;

@@ -105,12 +105,7 @@ function addVlan(flow: Flow, direction: number, actions: FlowActionEntry[]): voi
 }
 
 /** SNAT before DNAT, each address before port; IPv4 then asks for its checksums. */
-function addNat(
-  table: FlowTable,
-  flow: Flow,
-  direction: number,
-  actions: FlowActionEntry[],
-): void {
+function addNat(table: FlowTable, flow: Flow, direction: number, actions: FlowActionEntry[]): void {
   const nat = flow.flags & (NF_FLOW_SNAT | NF_FLOW_DNAT);
   if (nat === 0) return;
   // What the packets of this direction become: the other tuple, turned round.
@@ -163,7 +158,5 @@ function mangle(
 }
 
 function word(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
-  );
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
 }
