@@ -7,7 +7,7 @@
 // of the step (a real one preempts it).
 //
 // Softirq rules (spec D.5, hardware.md 5.4): NAPIs are polled round robin with weight 64; a run ends after 300 packets or
-// 2 ms; if NAPIs are left then, time_squeeze grows and ksoftirqd carries on, sharing the core with process context.
+// 2 ms (sysctls net.core.netdev_budget and netdev_budget_usecs); if NAPIs are left then, time_squeeze grows and ksoftirqd carries on, sharing the core with process context.
 
 import type { EventHandler, Scheduler } from '../hw/time/scheduler.ts';
 import type { HostCosts } from './costs.ts';
@@ -18,12 +18,19 @@ export const NETDEV_BUDGET = 300;
 /** net.core.netdev_budget_usecs at HZ 1000, ps. */
 export const NETDEV_BUDGET_PS = 2e9;
 
+/** Limits of a softirq run: net.core.netdev_budget and netdev_budget_usecs. One object per kernel, read at each run. */
+export interface SoftirqLimits {
+  budgetPackets: number;
+  budgetPs: number;
+}
+
 /** Runs on a core: an interrupt handler or an item in process context. */
 export type CoreTask = () => void;
 
 /** What a core needs of its kernel. */
 export interface CoreHost {
   readonly scheduler: Scheduler;
+  readonly softirqLimits: SoftirqLimits;
   /** Core that runs now; null outside of host code. */
   current: HostCore | null;
   /** Publishes what devices finished by now (nic.sync). */
@@ -158,7 +165,7 @@ export class HostCore implements EventHandler {
     if (!this.inRun) {
       this.inRun = true;
       this.softirqCount++;
-      this.budgetLeft = NETDEV_BUDGET;
+      this.budgetLeft = host.softirqLimits.budgetPackets;
       this.runStartPs = scheduler.nowPs;
     }
     const napi = this.napis.shift() as Napi;
@@ -178,7 +185,10 @@ export class HostCore implements EventHandler {
     if (work >= napi.weight && napi.scheduled && !napi.disabled && !this.napis.includes(napi))
       this.napis.push(napi);
     if (this.napis.length === 0) this.inRun = false;
-    else if (this.budgetLeft <= 0 || scheduler.nowPs - this.runStartPs >= NETDEV_BUDGET_PS) {
+    else if (
+      this.budgetLeft <= 0 ||
+      scheduler.nowPs - this.runStartPs >= host.softirqLimits.budgetPs
+    ) {
       this.timeSqueeze++;
       this.inRun = false;
       this.yieldToTask = true;

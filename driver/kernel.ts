@@ -16,10 +16,12 @@ import { hostCosts } from './costs.ts';
 import type { HostCosts } from './costs.ts';
 import { NetdevRegistry } from './registry.ts';
 import type { DevState } from './registry.ts';
-import { HostCore } from './host-core.ts';
-import type { CoreHost, CoreTask } from './host-core.ts';
+import { HostCore, NETDEV_BUDGET, NETDEV_BUDGET_PS } from './host-core.ts';
+import type { CoreHost, CoreTask, SoftirqLimits } from './host-core.ts';
 import { Napi } from './napi.ts';
-import type { NapiPoller } from './napi.ts';
+import type { NapiDeferral, NapiPoller } from './napi.ts';
+import { busyPoll, completeDone, disarm } from './napi-schedule.ts';
+import type { BusyPollEnd } from './napi-schedule.ts';
 import { NetDevice } from './netdev.ts';
 import type { ExtAck, LinkStats64, NetDeviceNotifier, NetDeviceOps, RxHandler } from './netdev.ts';
 import { SKB_HEADROOM_BYTES } from './skb.ts';
@@ -54,6 +56,12 @@ export class Kernel implements CoreHost {
   readonly buffers: BufferPool;
   readonly skbs: SkbPool;
   readonly transmit: Transmit;
+  readonly softirqLimits: SoftirqLimits = {
+    budgetPackets: NETDEV_BUDGET,
+    budgetPs: NETDEV_BUDGET_PS,
+  };
+  /** net.core.busy_read: how long a reader polls the device, us; 0: not at all. */
+  busyReadUs = 0;
 
   /** Core that runs now; null outside of host code. */
   current: HostCore | null = null;
@@ -313,11 +321,18 @@ export class Kernel implements CoreHost {
     });
   }
 
-  /** A NAPI, disabled until napi_enable. */
-  netif_napi_add(name: string, poller: NapiPoller, weight?: number): Napi {
+  /** A NAPI, disabled until napi_enable. `deferral`: the device's own (NetDevice.napiDeferral). */
+  netif_napi_add(
+    name: string,
+    poller: NapiPoller,
+    weight?: number,
+    deferral: NapiDeferral | null = null,
+  ): Napi {
     if (weight !== undefined && weight > 64)
       this.printk(`netif_napi_add() called with weight ${weight}`);
-    return new Napi(name, poller, weight);
+    const napi = new Napi(name, poller, weight);
+    napi.deferral = deferral;
+    return napi;
   }
 
   napi_enable(napi: Napi): void {
@@ -328,6 +343,7 @@ export class Kernel implements CoreHost {
   napi_disable(napi: Napi): void {
     napi.disabled = true;
     napi.core?.removeNapi(napi);
+    disarm(this, napi);
     napi.scheduled = false;
     napi.missed = false;
   }
@@ -345,15 +361,21 @@ export class Kernel implements CoreHost {
 
   /** The poll found less than its budget: true when interrupts may be enabled again. */
   napi_complete_done(napi: Napi, workDone: number): boolean {
-    assert(workDone >= 0, 'napi_complete_done: negative work');
-    if (napi.disabled) return false;
-    if (napi.missed) {
-      napi.missed = false;
-      napi.core?.addNapi(napi);
-      return false;
-    }
-    napi.scheduled = false;
-    return true;
+    return completeDone(this, napi, workDone);
+  }
+
+  /**
+   * A reader on core `cpu` polls the device itself for `forPs` (default: net.core.busy_read) or until `done` answers true
+   * (napi_busy_loop); `end` is told what came of it. False when somebody else polls the NAPI, or the time is zero.
+   */
+  napi_busy_loop(
+    napi: Napi,
+    cpu: number,
+    done: () => boolean,
+    end: BusyPollEnd,
+    forPs: number = this.busyReadUs * 1e6,
+  ): boolean {
+    return forPs > 0 && busyPoll(this, napi, cpu, forPs, done, end);
   }
 
   /** A work queue on core `cpu` with at most `maxActive` unfinished items. */

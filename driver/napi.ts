@@ -5,12 +5,29 @@
 // returns without completing and is polled again, round robin. Scheduling a NAPI that is scheduled already sets
 // MISSED: completion then answers false and one more poll follows.
 //
-// Not here: busy polling, threaded NAPI, gro_flush_timeout, netpoll (budget 0), GRO itself.
+// Deferral (napi_defer_hard_irqs, gro_flush_timeout, per device as in /sys/class/net/DEV): a completion that may still defer
+// keeps interrupts masked and sets a timer that polls again. Busy polling (Kernel.napi_busy_loop): a reader polls the device
+// itself, eight packets at a time, with interrupts masked.
+//
+// Not here: threaded NAPI, netpoll (budget 0), GRO itself.
 
+import type { EventId } from '../hw/time/scheduler.ts';
+import { NO_EVENT } from '../hw/time/scheduler.ts';
 import type { HostCore } from './host-core.ts';
 
 /** Default weight: packets per poll. */
 export const NAPI_POLL_WEIGHT = 64;
+
+/** Packets per poll of a busy poller (BUSY_POLL_BUDGET). */
+export const BUSY_POLL_BUDGET = 8;
+
+/** Deferral of hard interrupts: two attributes of a device (net/core/dev.c). Zero: off. */
+export interface NapiDeferral {
+  /** Completions in a row, without a packet in between, that keep interrupts masked. */
+  napiDeferHardIrqs: number;
+  /** Time until the poll that replaces the interrupt, ps. */
+  groFlushTimeoutPs: number;
+}
 
 /** What a driver supplies. */
 export interface NapiPoller {
@@ -32,6 +49,17 @@ export class Napi {
   overBudgetLogged = false;
   /** Core whose list it is on, while scheduled. */
   core: HostCore | null = null;
+  /** Deferral of the device it belongs to, null for none. */
+  deferral: NapiDeferral | null = null;
+  /** Completions that may still defer. */
+  deferLeft = 0;
+  /** Polls that a timer asked for in place of an interrupt. */
+  deferredPolls = 0;
+  watchdog: EventId = NO_EVENT;
+  /** A busy poller owns it: completion neither reschedules nor unmasks. */
+  inBusyPoll = false;
+  /** Polls of busy pollers, beside `pollCount`. */
+  busyPollCount = 0;
 
   readonly name: string;
   readonly poller: NapiPoller;

@@ -4,6 +4,7 @@
 // Contract (spec D): a missing op is answered EOPNOTSUPP before any argument check; the core validates the ranges that
 // it knows, the driver the rest. Control-plane ops return 0 or a negative errno and explain themselves in `extack`.
 
+import type { NapiDeferral } from './napi.ts';
 import type { SkBuff } from './skb.ts';
 import type { TcSetupData, TcSetupType } from './flow-block.ts';
 import type { FlowOffload, FlowOffloadType, FlowStats } from './flow-offload.ts';
@@ -145,6 +146,8 @@ export class NetDevice {
   carrier = false;
   txqueuelen = 1000;
   ethtoolOps: EthtoolOps | null = null;
+  /** napi_defer_hard_irqs and gro_flush_timeout of /sys/class/net/DEV. */
+  readonly napiDeferral: NapiDeferral = { napiDeferHardIrqs: 0, groFlushTimeoutPs: 0 };
   /** NETIF_F_HW_TC: `ethtool -K DEV hw-tc-offload`. */
   hwTcOffload = true;
   /** The driver's private structure. */

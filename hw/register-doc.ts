@@ -18,6 +18,7 @@ const ADMIN_REGISTERS: readonly [name: string, offset: number, access: string, m
     ],
     ['ADM_CAP_MAX_SLOTS', F.ADM_CAP_MAX_SLOTS, 'ro', 'Largest ADM_SLOTS'],
     ['ADM_CAP_TCAM_MODE', F.ADM_CAP_TCAM_MODE, 'ro', 'TCAM_ADD takes 0 a position, 1 a priority'],
+    ['ADM_LINK_MBPS', F.ADM_LINK_MBPS, 'ro', 'Line rate of the port, Mb/s'],
     ['ADM_BASE_LO', F.ADM_BASE_LO, 'rw', 'Command ring, low'],
     ['ADM_BASE_HI', F.ADM_BASE_HI, 'rw', 'Command ring, high'],
     ['ADM_SLOTS', F.ADM_SLOTS, 'rw', 'Slots of both rings, a power of two'],

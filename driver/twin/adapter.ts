@@ -8,6 +8,7 @@ import type { NetDevice, NetDeviceOps } from '../netdev.ts';
 import { AdminQueue } from './admin-queue.ts';
 import type { FlowTable } from './flow.ts';
 import { HardwareStats } from './hw-stats.ts';
+import type { AdaptiveInterval } from './moderation.ts';
 import type { RxQueueStats, TxQueueStats } from './queue-stats.ts';
 import type { RxRing } from './rx.ts';
 import type { TxRing } from './tx.ts';
@@ -31,8 +32,10 @@ export interface TwinOptions {
   /** Descriptors per ring, 64 to 4096 in steps of 8; default 512 (ixgbe). */
   rxSlots?: number;
   txSlots?: number;
-  /** Interrupt interval per vector, µs; 0 for none; default 50 (ixgbe's IXGBE_20K_ITR; ours does not adapt). */
+  /** Interrupt interval per vector, µs; 0 for none; default 50 (ixgbe's IXGBE_20K_ITR). */
   interruptIntervalUs?: number;
+  /** Adaptive moderation (moderation.ts); default off: a run is then easier to reason about. */
+  adaptiveRx?: boolean;
   /** Largest MTU; default 9710 (ixgbe). Captures of GSO frames need more, up to 65,517. */
   maxMtuBytes?: number;
   /** Hash UDP ports for RSS too; default false, as in ixgbe. */
@@ -64,10 +67,15 @@ export class TwinAdapter {
   rxSlots = 512;
   txSlots = 512;
   interruptIntervalUs = 50;
+  /** Adaptive interval per vector; empty when moderation does not adapt (setAdaptiveRx). */
+  readonly adaptive: AdaptiveInterval[] = [];
+  adaptiveRx = false;
   rssUdp = false;
   firstCpu = 0;
   /** Port of the device that this function drives. */
   portIndex = 0;
+  /** Line rate of the port, Mb/s. */
+  speedMbps = 10_000;
   /** Rings are live. */
   running = false;
   /** Resets since probe. */

@@ -2,6 +2,7 @@
 
 import { EIO } from '../errno.ts';
 import type { TwinAdapter } from './adapter.ts';
+import { writeIntervals } from './interval.ts';
 import { rxBufferFor } from './rx.ts';
 import type { RxRing } from './rx.ts';
 import type { TxRing } from './tx.ts';
@@ -143,9 +144,7 @@ export function configureInterrupts(adapter: TwinAdapter): void {
     bar0.write32(R.IVAR(q >> 1), (even | (even << 8) | (odd << 16) | (odd << 24)) >>> 0);
   }
   bar0.write32(R.IVAR_MISC, (linkVector(adapter) | R.IVAR_ALLOC_VAL) << 8);
-  const steps = Math.round(adapter.interruptIntervalUs / 2.048);
-  for (let v = 0; v < queueCount; v++)
-    bar0.write32(R.EITR(v), ((steps << R.EITR_ITR_SHIFT) & R.EITR_ITR_MASK) | 0);
+  writeIntervals(adapter);
   bar0.write32(R.EITR(linkVector(adapter)), 0);
   bar0.write32(R.EITR(adminVector(adapter)), 0);
   // Only queue vectors mask themselves; NAPI unmasks them.

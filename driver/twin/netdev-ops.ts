@@ -14,6 +14,7 @@ import {
   queueMask,
   writeMacAddress,
 } from './hardware.ts';
+import { adaptInterval } from './interval.ts';
 import { RxRing, rxBufferFor } from './rx.ts';
 import { programRss } from './steering.ts';
 import { twinSetupTc } from './tc-setup.ts';
@@ -50,8 +51,10 @@ class QueuePoller implements NapiPoller {
     const txDone = adapter.txRings[queue].clean();
     const work = adapter.rxRings[queue].harvest(budget);
     if (!txDone || work >= budget) return budget;
-    if (adapter.kernel.napi_complete_done(adapter.napis[queue], work))
+    if (adapter.kernel.napi_complete_done(adapter.napis[queue], work)) {
+      if (adapter.adaptiveRx) adaptInterval(adapter, queue);
       adapter.bar0.write32(R.EIMS_EX(0), this.mask);
+    }
     return work;
   }
 }
@@ -130,7 +133,8 @@ export function twinUp(adapter: TwinAdapter): number {
     return error;
   }
   for (let q = 0; q < adapter.queueCount; q++) {
-    const napi = kernel.netif_napi_add(`${dev.name}-${q}`, new QueuePoller(adapter, q));
+    const poller = new QueuePoller(adapter, q);
+    const napi = kernel.netif_napi_add(`${dev.name}-${q}`, poller, undefined, dev.napiDeferral);
     adapter.napis[q] = napi;
     adapter.rxRings[q].kick = () => {
       kernel.napi_schedule(napi);

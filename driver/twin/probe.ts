@@ -23,7 +23,7 @@ import { EIO, ENODEV } from '../errno.ts';
 import type { Kernel } from '../kernel.ts';
 import type { PciDev } from '../mmio.ts';
 import type { NetDevice } from '../netdev.ts';
-import { ADM_CAP_PORTS } from '../../hw/admin/format.ts';
+import { ADM_CAP_PORTS, ADM_LINK_MBPS } from '../../hw/admin/format.ts';
 import * as R from '../../hw/regs.ts';
 
 /** RSS spreads over 16 queues at most (4-bit redirection entries). */
@@ -50,6 +50,7 @@ function readCapabilities(adapter: TwinAdapter, options: TwinOptions): void {
   const deviceQueues = (caps >>> 16) & 0xff;
   const vectors = caps >>> 24;
   adapter.portIndex = (caps >>> 8) & 0xff;
+  adapter.speedMbps = adapter.bar2.read32(ADM_LINK_MBPS);
   const wanted = options.queues ?? adapter.kernel.cores.length;
   const count = Math.min(wanted, deviceQueues, vectors - 2, QUEUES_MAX);
   adapter.queueCount = Math.max(count, 1);
@@ -59,6 +60,7 @@ function applyOptions(adapter: TwinAdapter, options: TwinOptions): void {
   adapter.rxSlots = options.rxSlots ?? adapter.rxSlots;
   adapter.txSlots = options.txSlots ?? adapter.txSlots;
   adapter.interruptIntervalUs = options.interruptIntervalUs ?? adapter.interruptIntervalUs;
+  adapter.adaptiveRx = options.adaptiveRx ?? adapter.adaptiveRx;
   adapter.rssUdp = options.rssUdp ?? adapter.rssUdp;
   adapter.firstCpu = options.firstCpu ?? 0;
   const { dev } = adapter;

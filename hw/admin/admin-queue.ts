@@ -66,6 +66,7 @@ export class AdminQueue implements EventHandler {
     this.words[F.ADM_CAP_PORTS / 4] =
       ports | (this.functionIndex << 8) | (queues << 16) | (vectors << 24);
     this.words[F.ADM_CAP_MAX_SLOTS / 4] = admin.maxSlots;
+    this.words[F.ADM_LINK_MBPS / 4] = Math.round(this.ctx.config.lineRateBps / 1e6);
     this.words[F.ADM_CAP_TCAM_MODE / 4] =
       this.tables.managed === null ? F.TCAM_BY_POSITION : F.TCAM_BY_PRIORITY;
   }

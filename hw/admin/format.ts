@@ -25,6 +25,8 @@ export const ADM_CAP_PORTS = 0x10;
 export const ADM_CAP_MAX_SLOTS = 0x14;
 /** Read only: what the first word of TCAM_ADD is, TCAM_BY_POSITION or TCAM_BY_PRIORITY. */
 export const ADM_CAP_TCAM_MODE = 0x18;
+/** Read only: line rate of the function's port, Mb/s (LINKS of BAR0 tells no more than 10G apart). */
+export const ADM_LINK_MBPS = 0x1c;
 export const TCAM_BY_POSITION = 0;
 export const TCAM_BY_PRIORITY = 1;
 export const ADM_BASE_LO = 0x20;

@@ -10,6 +10,7 @@ import type { SkBuff } from '../../driver/skb.ts';
 import { KernelDrop } from '../../driver/transmit.ts';
 import type { TraceSink } from '../../hw/observer.ts';
 import type { Scheduler } from '../../hw/time/scheduler.ts';
+import { registerCoreConf } from './core-conf.ts';
 import { HOOK_POINT_PS, RECEIVE_CORE_PS, VLAN_PS } from './costs.ts';
 import { AF_INET, AF_INET6 } from './ip/address.ts';
 import { Addresses } from './ip/addresses.ts';
@@ -104,6 +105,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     this.sysctl.register('net/ipv4/ip_forward', 0, (value) => {
       this.sysctl.set('net/ipv4/conf/all/forwarding', value === 0 ? '0' : '1');
     });
+    registerCoreConf(this.sysctl, kernel);
     kernel.rxHandler = this;
     kernel.register_netdevice_notifier(this);
     kernel.onDrop = this.driverDropped;

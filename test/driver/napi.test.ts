@@ -155,3 +155,112 @@ describe('HostCore', () => {
     expect(synced[1]).toBeGreaterThan(synced[0]);
   });
 });
+
+describe('softirq limits', () => {
+  it('ends a run after netdev_budget packets', () => {
+    const kernel = host();
+    kernel.softirqLimits.budgetPackets = 64;
+    const nics = Array.from({ length: 2 }, () => new DummyNic(kernel));
+    for (const nic of nics) {
+      nic.endless = true;
+      nic.raise();
+    }
+    for (let i = 0; i < 100; i++) kernel.scheduler.runNext();
+    const core = kernel.cores[0];
+    expect(core.timeSqueeze).toBe(core.pollCount); // every poll uses a run's budget up
+  });
+});
+
+describe('deferred interrupts', () => {
+  it('polls by timer while packets come, and unmasks after N empty polls (napi_defer_hard_irqs)', () => {
+    const kernel = host();
+    const nic = new DummyNic(kernel);
+    nic.napi.deferral = nic.dev.napiDeferral;
+    nic.dev.napiDeferral.napiDeferHardIrqs = 2;
+    nic.dev.napiDeferral.groFlushTimeoutPs = 20e6;
+    const arrivals = [0, 10e6, 30e6];
+    for (const [n, atPs] of arrivals.entries())
+      kernel.scheduler.at(atPs, () => {
+        nic.rx.push(numberedFrame(n));
+        nic.raise();
+      });
+    run(kernel);
+    // Interrupt, then timer polls 20 us apart: packets 2 and 3, two empty ones, and back to interrupts.
+    expect(nic.events).toEqual([
+      ...['poll 1', 'complete', 'poll 1', 'complete', 'poll 1', 'complete'],
+      ...['poll 0', 'complete', 'poll 0', 'complete', 'unmask'],
+    ]);
+    expect(kernel.cores[0].irqCount).toBe(1);
+    expect(nic.napi.deferredPolls).toBe(4);
+  });
+
+  it('forgets its timer when the NAPI is disabled', () => {
+    const kernel = host();
+    const nic = new DummyNic(kernel);
+    nic.napi.deferral = { napiDeferHardIrqs: 5, groFlushTimeoutPs: 20e6 };
+    nic.rx.push(numberedFrame(1));
+    nic.raise();
+    kernel.scheduler.runUntil(10e6);
+    kernel.napi_disable(nic.napi);
+    run(kernel);
+    expect(nic.polls).toEqual([1]);
+  });
+});
+
+describe('busy polling', () => {
+  it('finds packets without an interrupt, eight at a time, and gives the NAPI back', () => {
+    const kernel = host(2);
+    const nic = new DummyNic(kernel);
+    kernel.busyReadUs = 50;
+    kernel.scheduler.at(20e6, () => {
+      for (let n = 0; n < 12; n++) nic.rx.push(numberedFrame(n));
+    });
+    const ends: [number, boolean, number][] = [];
+    let received = 0;
+    kernel.rxHandler = {
+      receive: (skb) => {
+        received++;
+        kernel.free_skb(skb);
+      },
+    };
+    const started = kernel.napi_busy_loop(
+      nic.napi,
+      1,
+      () => received === 12,
+      (packets, done) => ends.push([packets, done, kernel.scheduler.nowPs]),
+    );
+    expect(started).toBe(true);
+    expect(
+      kernel.napi_busy_loop(
+        nic.napi,
+        0,
+        () => false,
+        () => undefined,
+      ),
+    ).toBe(false);
+    run(kernel);
+    expect(ends).toHaveLength(1);
+    expect(ends[0].slice(0, 2)).toEqual([12, true]);
+    expect(ends[0][2]).toBeLessThan(30e6);
+    expect(nic.polls.filter((work) => work > 0)).toEqual([8, 4]);
+    expect(kernel.cores[0].irqCount + kernel.cores[1].irqCount).toBe(0);
+    expect(nic.events.slice(-2)).toEqual(['complete', 'unmask']);
+    expect(nic.napi.scheduled).toBe(false);
+  });
+
+  it('ends when the time is up', () => {
+    const kernel = host();
+    const nic = new DummyNic(kernel);
+    let end = -1;
+    kernel.napi_busy_loop(
+      nic.napi,
+      0,
+      () => false,
+      () => (end = kernel.scheduler.nowPs),
+      30e6,
+    );
+    run(kernel);
+    expect(end).toBeGreaterThanOrEqual(30e6);
+    expect(end).toBeLessThan(31e6);
+  });
+});

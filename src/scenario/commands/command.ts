@@ -1,6 +1,6 @@
 // What a command of a scenario's `run:` block is: words in, text and an exit status out, as the real tool would give.
 // The shell in front of it knows words, quotes, backslash, comments, `;` and newlines; no variables, no pipes, no redirection
-// (an unquoted `|`, `<`, `>`, `&`, `$` or backquote is refused, never passed on as a word).
+// (an unquoted `|`, `<`, `>`, `&`, `$` or backquote is refused, never passed on as a word) but for `echo VALUE > FILE`.
 
 import type { NetStack } from '../../stack/net-stack.ts';
 import type { Kernel } from '../../../driver/kernel.ts';
@@ -75,6 +75,9 @@ export function tokenize(text: string): string[][] {
       i++;
       if (i >= text.length) throw new ShellSyntaxError(`column ${i}: backslash at the end`);
       if (text.charAt(i) !== '\n') word = (word ?? '') + text.charAt(i);
+    } else if (c === '>' && (words[0] ?? word) === 'echo') {
+      endWord();
+      words.push('>');
     } else if ('|<>&$`'.includes(c))
       throw new ShellSyntaxError(`column ${i}: '${c}' is not supported, quote it`);
     else word = (word ?? '') + c;

@@ -2,6 +2,7 @@
 
 import { conntrack } from './conntrack.ts';
 import { ethtool } from './ethtool.ts';
+import { cat, echo } from './sysfs.ts';
 import { ip } from './ip.ts';
 import { nft } from './nft.ts';
 import { sysctl } from './sysctl.ts';
@@ -9,5 +10,5 @@ import type { ShellCommand } from './command.ts';
 
 /** By name, in the order of `help`. */
 export const COMMANDS: ReadonlyMap<string, ShellCommand> = new Map(
-  [ip, nft, conntrack, ethtool, sysctl].map((command) => [command.name, command]),
+  [ip, nft, conntrack, ethtool, sysctl, cat, echo].map((command) => [command.name, command]),
 );
