@@ -115,6 +115,8 @@ export class RxRing {
       if ((status & RXD_STAT_DD) === 0) break;
       kernel.charge(descriptorPs);
       const headAt = this.bufferAt[slot];
+      const cache = kernel.memory.ioCache;
+      if (cache !== null) kernel.charge(cache.readPs(kernel.iovaOf(headAt + SKB_HEADROOM_BYTES)));
       const lenBytes = rxLengthBytes(view, at);
       const hash = rxHash(view, at);
       const vlanTci = (status & RXD_STAT_VP) !== 0 ? rxVlanTci(view, at) : -1;

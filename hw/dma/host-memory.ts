@@ -7,6 +7,7 @@
 // per 2 KiB of I/O address, the id of the packet last written there by the device: simulation data, invisible to drivers.
 
 import { assert } from '../base/assert.ts';
+import type { IoCache } from './io-cache.ts';
 
 const OWNER_SHIFT = 11;
 
@@ -32,6 +33,8 @@ export class HostMemory {
   region: MemoryRegion;
   offset = 0;
 
+  /** The cache that device writes land in; null: reading a received frame costs the same wherever it is. */
+  ioCache: IoCache | null = null;
   /** Accesses that no region covered, since the start. */
   faultCount = 0;
 

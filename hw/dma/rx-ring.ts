@@ -263,6 +263,7 @@ export class RxRing {
       copyWords(view, at, memory.region.view, memory.offset, lenBytes);
     else memory.region.bytes.set(bytes.subarray(at, at + lenBytes), memory.offset);
     memory.setOwner(iova, packetId);
+    if (memory.ioCache !== null) memory.ioCache.deviceWrites(iova);
     return true;
   }
 

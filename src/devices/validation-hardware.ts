@@ -1,5 +1,6 @@
-// Published figures of PCIe, RSS, lines and pipelines against the model (V1 to V3, V8, V9, V12, V13, V25, V26).
+// Published figures of PCIe, RSS, lines and pipelines against the model (V1 to V3, V8, V9, V12, V13, V25 to V27).
 
+import { AdaptiveInterval } from '../../driver/twin/moderation.ts';
 import { Port } from '../../hw/mac/port.ts';
 import { genericNic } from '../../hw/models.ts';
 import {
@@ -29,7 +30,14 @@ import { row } from './validation-row.ts';
 import type { Published } from './validation-row.ts';
 
 export function hardwareRows(): Published[] {
-  return [...pcieRows(), ...latencyRows(), ...rssRows(), ...lineRows(), ...pipeRows()];
+  return [
+    ...pcieRows(),
+    ...latencyRows(),
+    ...rssRows(),
+    ...lineRows(),
+    ...pipeRows(),
+    ...moderationRows(),
+  ];
 }
 
 const PCIE_MODEL = 'pcie-bench model @40703cf';
@@ -195,9 +203,48 @@ function lineRows(): Published[] {
     row('V25', 'line rate, 64 B at 100G', source, 'Mpps', 148.809524, 1000 / hundred, {
       tolerance,
     }),
+    ...[
+      [50e9, 74.404762],
+      [200e9, 297.619048],
+      [400e9, 595.238095],
+    ].map(([rateBps, mpps]) =>
+      row(
+        'V25',
+        `line rate, 64 B at ${rateBps / 1e9}G`,
+        source,
+        'Mpps',
+        mpps,
+        1000 / perFrameNs(rateBps),
+        { tolerance },
+      ),
+    ),
     row('V25', 'time of a 64 B frame at 10G', source, 'ns', 67.2, ten, { tolerance }),
     row('V25', 'time of a 64 B frame at 100G', source, 'ns', 6.72, hundred, { tolerance }),
   ];
+}
+
+/** Adaptive moderation, bulk branch at 10G: delay for an average frame of so many bytes. */
+function moderationRows(): Published[] {
+  const source = 'ixgbe @52e3c49 ixgbe_main.c';
+  const published = [
+    [60, 20],
+    [316, 60],
+    [1084, 110],
+    [1981, 126],
+  ];
+  return published.map(([bytes, us]) =>
+    row('V27', `adaptive interrupt delay, ${bytes} B`, source, 'us', us, bulkDelayUs(bytes), {
+      basis: 'calibrated',
+    }),
+  );
+}
+
+/** What a vector comes to when each look finds 1000 packets of one size. */
+function bulkDelayUs(bytes: number): number {
+  const vector = new AdaptiveInterval(10_000);
+  for (let n = 1; n <= 3; n++)
+    vector.update(0, 1000 * n, 1000 * n * bytes, 1000 * n, 1000 * n * bytes);
+  return vector.intervalUs;
 }
 
 function pipeRows(): Published[] {

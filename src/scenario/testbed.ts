@@ -4,15 +4,19 @@
 // A driver author gives a driver of their own (`driver`) and may leave the stack out (`stack: false`): then packets that
 // their driver passes up end there, and those that it transmits leave as any other.
 
+import type { HostCosts } from '../../driver/costs.ts';
 import { Kernel } from '../../driver/kernel.ts';
 import type { PciDev } from '../../driver/mmio.ts';
 import { IFF_PROMISC } from '../../driver/netdev.ts';
 import type { NetDevice } from '../../driver/netdev.ts';
 import type { SkBuff } from '../../driver/skb.ts';
 import { twinAdapter } from '../../driver/twin/adapter.ts';
+import type { TwinOptions } from '../../driver/twin/adapter.ts';
 import { twinProbe } from '../../driver/twin/probe.ts';
 import { ModelError } from '../../hw/base/assert.ts';
 import { HostMemory } from '../../hw/dma/host-memory.ts';
+import { E5_IO_CACHE, IoCache } from '../../hw/dma/io-cache.ts';
+import type { IoCacheConfig } from '../../hw/dma/io-cache.ts';
 import type { NicConfig } from '../../hw/models.ts';
 import { genericNic } from '../../hw/models.ts';
 import { Nic } from '../../hw/nic.ts';
@@ -55,6 +59,12 @@ export interface TestbedOptions {
   memoryBytes?: number;
   /** Descriptors per ring of the reference driver; default 512. */
   ringSlots?: number;
+  /** Further module parameters of the reference driver. */
+  twin?: TwinOptions;
+  /** What steps cost the cores; default: `hostCosts(frequencyMhz)`. */
+  costs?: HostCosts;
+  /** The cache that devices write into; default none: every received frame is read at the same cost. */
+  ioCache?: IoCacheConfig;
   /** A driver in place of the reference driver. */
   driver?: DriverProbe;
   /** Seed of what the machine draws at random (ports of NAT). */
@@ -92,11 +102,13 @@ export class Testbed {
   constructor(options: TestbedOptions = {}) {
     const ports = options.ports ?? [{}, {}];
     this.memory = new HostMemory(options.memoryBytes ?? DEFAULT_MEMORY_BYTES);
+    if (options.ioCache !== undefined) this.memory.ioCache = new IoCache(options.ioCache);
     this.kernel = new Kernel({
       scheduler: this.scheduler,
       memory: this.memory,
       coreCount: options.cores ?? 2,
       frequencyMhz: options.frequencyMhz ?? 3600,
+      ...(options.costs === undefined ? {} : { costs: options.costs }),
     });
     this.ledger.clock = this.scheduler;
     this.ledger.onFrame = (frame) => this.onFrame?.(frame);
@@ -132,6 +144,9 @@ export class Testbed {
       seed,
       cores: host.cores,
       frequencyMhz: host.mhz,
+      ...(host.ioCache === undefined
+        ? {}
+        : { ioCache: { ...E5_IO_CACHE, shareBytes: host.ioCache } }),
       ...(device.ringSlots === undefined ? {} : { ringSlots: device.ringSlots }),
       ports: scenario.ports.map((port) => ({
         name: port.name,
@@ -311,6 +326,7 @@ export class Testbed {
         ...(options.ringSlots === undefined
           ? {}
           : { rxSlots: options.ringSlots, txSlots: options.ringSlots }),
+        ...options.twin,
       }).dev;
   }
 

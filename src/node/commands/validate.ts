@@ -4,7 +4,7 @@
 
 import process from 'node:process';
 import type { Command } from 'commander';
-import { validationRows } from '../../devices/validation.ts';
+import { rateRows, validationRows } from '../../devices/validation.ts';
 import type { ValidationRow } from '../../devices/validation.ts';
 import { textTable } from '../../fit/text-table.ts';
 import { loadDevice } from '../device-files.ts';
@@ -18,7 +18,7 @@ export function registerValidate(program: Command): void {
 }
 
 function validate(json: boolean): void {
-  const rows = validationRows((name) => loadDevice(name));
+  const rows = [...validationRows((name) => loadDevice(name)), ...rateRows()];
   process.stdout.write(json ? `${JSON.stringify(rows, null, 2)}\n` : printRows(rows));
   if (rows.some(({ gated, holds }) => gated && !holds)) process.exitCode = 1;
 }
@@ -31,10 +31,14 @@ function printRows(rows: readonly ValidationRow[]): string {
     bounded(row),
     significant(row.model),
     row.unit,
-    row.bound === 'equal' ? `${(100 * row.error).toFixed(2)} %` : '-',
-    row.tolerance === 0 ? 'exact' : `${significant(100 * row.tolerance)} %`,
+    row.bound === 'equal' && row.published !== null ? `${(100 * row.error).toFixed(2)} %` : '-',
+    row.published === null
+      ? '-'
+      : row.tolerance === 0
+        ? 'exact'
+        : `${significant(100 * row.tolerance)} %`,
     row.basis,
-    !row.gated ? 'memory, gates nothing' : row.holds ? 'holds' : 'OUTSIDE',
+    gateOf(row),
     row.source,
   ]);
   const lines = textTable([...head, 'basis', 'gate', 'source'], cells, [2, 3, 5, 6]);
@@ -49,7 +53,14 @@ function printRows(rows: readonly ValidationRow[]): string {
   return `${lines.join('\n')}\n`;
 }
 
+function gateOf({ published, gated, holds }: ValidationRow): string {
+  if (published === null) return '-';
+  if (!gated) return holds ? 'gates nothing (holds)' : 'gates nothing (outside)';
+  return holds ? 'holds' : 'OUTSIDE';
+}
+
 function bounded({ bound, published }: ValidationRow): string {
+  if (published === null) return '-';
   const sign = bound === 'least' ? '>= ' : bound === 'most' ? '<= ' : '';
   return `${sign}${published}`;
 }
