@@ -7,7 +7,8 @@
 // of the step (a real one preempts it).
 //
 // Softirq rules (spec D.5, hardware.md 5.4): NAPIs are polled round robin with weight 64; a run ends after 300 packets or
-// 2 ms (sysctls net.core.netdev_budget and netdev_budget_usecs); if NAPIs are left then, time_squeeze grows and ksoftirqd carries on, sharing the core with process context.
+// 2 ms (sysctls net.core.netdev_budget and netdev_budget_usecs); if NAPIs are left then, time_squeeze grows and ksoftirqd
+// carries on, sharing the core with process context.
 
 import type { EventHandler, Scheduler } from '../hw/time/scheduler.ts';
 import type { HostCosts } from './costs.ts';

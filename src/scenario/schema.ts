@@ -51,9 +51,7 @@ const hostSchema = z.strictObject({
   cores: quantity.default(2),
   mhz: z.number().positive().default(3600),
   /** Bytes of the last-level cache that devices write into; without it every received frame costs the same to read. */
-  ioCache: quantity
-    .refine((bytes) => bytes >= 8192, 'expected at least 8192 bytes')
-    .optional(),
+  ioCache: quantity.refine((bytes) => bytes >= 8192, 'expected at least 8192 bytes').optional(),
 });
 
 const captureSchema = z.strictObject({

@@ -6,7 +6,7 @@ import {
   AdaptiveInterval,
   delayOfSizeUs,
 } from '../../driver/twin/moderation.ts';
-import { setInterval } from '../../driver/twin/interval.ts';
+import { intervalUs, setInterval } from '../../driver/twin/interval.ts';
 import { adapterOf } from '../../driver/twin/adapter.ts';
 import { TwinRig } from '../support/twin-rig.ts';
 import { numberedFrame } from '../support/dummy-nic.ts';
@@ -103,6 +103,9 @@ describe('the reference driver with adaptive moderation', () => {
       rig.nic.frameIn(0, atPs, frame, 0, frame.length, -1);
     }
     rig.scheduler.runFor(MS);
+    const us = intervalUs(adapterOf(dev), 0);
+    if (adaptiveRx) expect(us).toBeLessThanOrEqual(50);
+    else expect(us).toBe(50);
     return rig.nic.functions[0].msix.fired[0];
   }
 

@@ -53,10 +53,11 @@ function printRows(rows: readonly ValidationRow[]): string {
   return `${lines.join('\n')}\n`;
 }
 
-function gateOf({ published, gated, holds }: ValidationRow): string {
+function gateOf({ published, gated, holds, source }: ValidationRow): string {
   if (published === null) return '-';
-  if (!gated) return holds ? 'gates nothing (holds)' : 'gates nothing (outside)';
-  return holds ? 'holds' : 'OUTSIDE';
+  if (gated) return holds ? 'holds' : 'OUTSIDE';
+  if (source.includes('memory')) return 'memory, gates nothing';
+  return holds ? 'gates nothing (holds)' : 'gates nothing (outside)';
 }
 
 function bounded({ bound, published }: ValidationRow): string {
