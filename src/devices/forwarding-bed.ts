@@ -39,7 +39,13 @@ const MS = 1e9;
 const SETTLE_PS = 10 * MS;
 /** Until rings, caches and rates are steady, and how long is measured: a hundred polls of 64 packets a core and more. */
 const WARM_PS = 0.4 * MS;
-const MEASURE_PS = { linux: 3 * MS, classic: 3 * MS, software: 3 * MS, hardware: MS, xdp: MS };
+const MEASURE_PS = {
+  linux: 2 * MS,
+  classic: 3 * MS,
+  software: 2 * MS,
+  hardware: 0.2 * MS,
+  xdp: MS,
+};
 const TX_SLOTS = 1024;
 /** DEV_MAP_BULK_SIZE of kernel 4.18: packets that XDP gathers for one doorbell. */
 const XDP_BULK = 16;
