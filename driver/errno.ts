@@ -9,6 +9,7 @@ export const E2BIG = 7;
 export const EBADF = 9;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
+export const EACCES = 13;
 export const EFAULT = 14;
 export const EBUSY = 16;
 export const EEXIST = 17;
@@ -18,6 +19,7 @@ export const EFBIG = 27;
 export const ENOSPC = 28;
 export const EMFILE = 24;
 export const ERANGE = 34;
+export const EBADFD = 77;
 export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
 export const EADDRNOTAVAIL = 99;
@@ -37,6 +39,7 @@ const NAMES: Record<number, readonly [name: string, text: string]> = {
   [EBADF]: ['EBADF', 'Bad file descriptor'],
   [EAGAIN]: ['EAGAIN', 'Resource temporarily unavailable'],
   [ENOMEM]: ['ENOMEM', 'Cannot allocate memory'],
+  [EACCES]: ['EACCES', 'Permission denied'],
   [EFAULT]: ['EFAULT', 'Bad address'],
   [EBUSY]: ['EBUSY', 'Device or resource busy'],
   [EEXIST]: ['EEXIST', 'File exists'],
@@ -46,6 +49,7 @@ const NAMES: Record<number, readonly [name: string, text: string]> = {
   [EFBIG]: ['EFBIG', 'File too large'],
   [ENOSPC]: ['ENOSPC', 'No space left on device'],
   [ERANGE]: ['ERANGE', 'Numerical result out of range'],
+  [EBADFD]: ['EBADFD', 'File descriptor in bad state'],
   [EMSGSIZE]: ['EMSGSIZE', 'Message too long'],
   [EOPNOTSUPP]: ['EOPNOTSUPP', 'Operation not supported'],
   [EADDRNOTAVAIL]: ['EADDRNOTAVAIL', 'Cannot assign requested address'],

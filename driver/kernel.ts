@@ -194,6 +194,11 @@ export class Kernel implements CoreHost {
     return this.registry.setMtu(dev, mtuBytes, extack);
   }
 
+  /** Sets txqueuelen: 0 or the driver's refusal (−ENOMEM). */
+  dev_change_tx_queue_len(dev: NetDevice, length: number): number {
+    return this.registry.setTxQueueLen(dev, length);
+  }
+
   /** Sets the MAC address: −EOPNOTSUPP without the op, −EADDRNOTAVAIL for a group or zero address. */
   dev_set_mac_address(dev: NetDevice, mac: Uint8Array, extack?: ExtAck): number {
     return this.registry.setMac(dev, mac, extack);

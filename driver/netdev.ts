@@ -18,7 +18,9 @@ export const NETDEV_TX_BUSY = 0x10;
 export const IFF_UP = 0x1;
 export const IFF_BROADCAST = 0x2;
 export const IFF_LOOPBACK = 0x8;
+export const IFF_POINTOPOINT = 0x10;
 export const IFF_RUNNING = 0x40;
+export const IFF_NOARP = 0x80;
 export const IFF_PROMISC = 0x100;
 export const IFF_ALLMULTI = 0x200;
 export const IFF_MULTICAST = 0x1000;
@@ -75,6 +77,8 @@ export interface NetDeviceOps {
   ndo_set_rx_mode?(dev: NetDevice): void;
   ndo_set_mac_address?(dev: NetDevice, mac: Uint8Array): number;
   ndo_change_mtu?(dev: NetDevice, mtuBytes: number): number;
+  /** Told before txqueuelen changes; may refuse (Linux tells drivers by NETDEV_CHANGE_TX_QUEUE_LEN). */
+  ndo_change_tx_queue_len?(dev: NetDevice, length: number): number;
   ndo_get_stats64?(dev: NetDevice, stats: LinkStats64): void;
   /**
    * Adds, deletes or reads a flow in the device's flow table. May sleep: the answer comes through `done` (0 or −errno),
@@ -112,12 +116,42 @@ export interface EthtoolDrvInfo {
   bus_info: string;
 }
 
+/** ethtool_channels. A kind that a device does not have has maximum 0 (`n/a`). */
+export interface EthtoolChannels {
+  max_rx: number;
+  max_tx: number;
+  max_other: number;
+  max_combined: number;
+  rx_count: number;
+  tx_count: number;
+  other_count: number;
+  combined_count: number;
+}
+
+/** ethtool_coalesce, the part in use. */
+export interface EthtoolCoalesce {
+  rx_coalesce_usecs: number;
+  rx_max_coalesced_frames: number;
+  tx_coalesce_usecs: number;
+  tx_max_coalesced_frames: number;
+  /** 0 or 1. */
+  use_adaptive_rx_coalesce: number;
+  use_adaptive_tx_coalesce: number;
+}
+
 export interface EthtoolOps {
   get_drvinfo(dev: NetDevice): EthtoolDrvInfo;
   get_strings(dev: NetDevice): string[];
   get_ethtool_stats(dev: NetDevice): number[];
   get_ringparam?(dev: NetDevice): EthtoolRingParam;
   set_ringparam?(dev: NetDevice, param: EthtoolRingParam, extack: ExtAck): number;
+  get_channels?(dev: NetDevice): EthtoolChannels;
+  /** The core has checked the maxima. */
+  set_channels?(dev: NetDevice, channels: EthtoolChannels, extack: ExtAck): number;
+  /** What of EthtoolCoalesce the driver has; the core refuses the rest ("cannot modify an unsupported parameter"). */
+  readonly supported_coalesce_params?: readonly (keyof EthtoolCoalesce)[];
+  get_coalesce?(dev: NetDevice): EthtoolCoalesce;
+  set_coalesce?(dev: NetDevice, coalesce: EthtoolCoalesce, extack: ExtAck): number;
 }
 
 /** Receives what a driver passes up (`netif_receive_skb`); set by the stack. */

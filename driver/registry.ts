@@ -134,6 +134,13 @@ export class NetdevRegistry {
     return 0;
   }
 
+  setTxQueueLen(dev: NetDevice, length: number): number {
+    if (length === dev.txqueuelen) return 0;
+    const error = dev.ops.ndo_change_tx_queue_len?.(dev, length) ?? 0;
+    if (error === 0) dev.txqueuelen = length;
+    return error;
+  }
+
   setMac(dev: NetDevice, mac: Uint8Array, extack?: ExtAck): number {
     if (dev.ops.ndo_set_mac_address === undefined) return -EOPNOTSUPP;
     if ((mac[0] & 1) !== 0 || mac.every((byte) => byte === 0)) {

@@ -27,6 +27,12 @@ export const StackDrop = {
   VLAN_UNKNOWN: 21,
   TX_ERROR: 22,
   L4_CSUM: 23,
+  FULL_RING: 24,
+  TAP_TXFILTER: 25,
+  SOCKET_FILTER: 26,
+  TAP_FILTER: 27,
+  TUN_NO_QUEUE: 28,
+  TUN_PURGED: 29,
 } as const;
 export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
 
@@ -56,6 +62,12 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
   { name: 'vlan-unknown', text: 'VLAN tag without a VLAN device' },
   { name: 'tx-error', text: 'driver could not send it' },
   { name: 'l4-csum', text: 'for this host, transport checksum wrong' },
+  { name: 'full-ring', text: 'ring of the tun queue full' },
+  { name: 'tap-txfilter', text: 'address filter of the tap (TUNSETTXFILTER)' },
+  { name: 'socket-filter', text: 'socket filter of the tun queue answered 0' },
+  { name: 'tap-filter', text: 'filter program of the tun device answered 0' },
+  { name: 'tun-no-queue', text: 'no queue of the tun device is attached' },
+  { name: 'tun-purged', text: 'thrown away with its tun queue, or by a read that could not take it' },
 ];
 
 /** Which way software took a packet that it forwards. */

@@ -114,7 +114,10 @@ function apply(stack: NetStack, dev: NetDevice, change: LinkChange): Answer {
   if (answer.error === 0 && change.mtuBytes >= 0) answer = links.setMtu(dev, change.mtuBytes);
   if (answer.error === 0 && change.name !== '') answer = links.rename(dev, change.name);
   if (answer.error !== 0) return answer;
-  if (change.txqueuelen >= 0) dev.txqueuelen = change.txqueuelen;
+  if (change.txqueuelen >= 0) {
+    const error = stack.kernel.dev_change_tx_queue_len(dev, change.txqueuelen);
+    if (error !== 0) return { error, message: '', reason: 'txqueuelen' };
+  }
   if (change.setFlags !== 0 || change.clearFlags !== 0)
     stack.kernel.dev_change_rx_flags(dev, change.setFlags, change.clearFlags);
   if (change.up === true) return links.up(dev);

@@ -6,7 +6,7 @@
 
 import { EINVAL, ENOENT } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
-import { IFF_LOOPBACK } from '../../../driver/netdev.ts';
+import { IFF_LOOPBACK, IFF_NOARP } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import type { EventId } from '../../../hw/time/scheduler.ts';
 import { NO_EVENT } from '../../../hw/time/scheduler.ts';
@@ -284,7 +284,7 @@ export class NeighbourTable {
     const six = b[at] >> 4 === 6;
     header[12] = six ? 0x86 : 0x08;
     header[13] = six ? 0xdd : 0x00;
-    if ((dev.flags & IFF_LOOPBACK) !== 0) header.fill(0, 0, 6);
+    if ((dev.flags & (IFF_LOOPBACK | IFF_NOARP)) !== 0) header.fill(0, 0, 6);
     else if (six && b[at + 24] === 0xff && route.gateway === null) {
       header[0] = header[1] = 0x33;
       header.set(b.subarray(at + 36, at + 40), 2);
