@@ -12,6 +12,7 @@ const SWITCHES: readonly (readonly [family: string, name: string, key: keyof Dev
   ['ipv4', 'send_redirects', 'sendRedirects'],
   ['ipv4', 'accept_local', 'acceptLocal'],
   ['ipv6', 'disable_ipv6', 'disableIpv6'],
+  ['ipv6', 'addr_gen_mode', 'addrGenMode'],
 ];
 
 /** Switches whose default is the only behaviour modelled: readable and settable to nothing else. */

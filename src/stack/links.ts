@@ -17,6 +17,7 @@ import {
 import { OK, refuse } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { registerDeviceConf } from './conf.ts';
+import type { LinkKind } from './link-kind.ts';
 import type { Sysctl } from './sysctl.ts';
 
 /** Switches of one device (`net.ipv4.conf.DEV.*`, `net.ipv6.conf.DEV.*`), 0 or 1 unless said otherwise. */
@@ -28,6 +29,8 @@ export class DeviceConf {
   sendRedirects = 1;
   acceptLocal = 0;
   disableIpv6 = 0;
+  /** How link-local addresses come about: 0 eui64, 1 none, 2 stable_secret, 3 random. */
+  addrGenMode = 0;
 }
 
 /** A VLAN device and its counters. */
@@ -59,6 +62,7 @@ export class Links {
   private readonly sysctl: Sysctl;
   private readonly onDisableIpv6: (dev: NetDevice, off: boolean) => void;
   private readonly confs: (DeviceConf | undefined)[] = [];
+  private readonly kinds = new Map<NetDevice, LinkKind>();
   private readonly vlans = new Map<NetDevice, VlanDevice>();
   private readonly byTag = new Map<number, VlanDevice>();
 
@@ -117,6 +121,17 @@ export class Links {
     return this.vlans.size === 0 ? null : (this.vlans.get(dev) ?? null);
   }
 
+  /** What a device of a kind of its own says of itself, null for others (VLAN devices are asked by `vlan`). */
+  kind(dev: NetDevice): LinkKind | null {
+    return this.kinds.size === 0 ? null : (this.kinds.get(dev) ?? null);
+  }
+
+  /** Whoever registered `dev` says what it is. */
+  setKind(dev: NetDevice, kind: LinkKind): void {
+    this.kinds.set(dev, kind);
+    this.conf(dev);
+  }
+
   /** The VLAN device for a tag received on `lower`, null for none. */
   vlanFor(lower: NetDevice, vlanId: number): VlanDevice | null {
     return this.byTag.get(lower.ifindex * 4096 + vlanId) ?? null;
@@ -157,17 +172,26 @@ export class Links {
     return OK;
   }
 
-  /** `ip link del`: VLAN devices only; a driver's device answers EOPNOTSUPP, as in Linux. */
+  /** `ip link del`: devices of a virtual kind; a driver's device answers EOPNOTSUPP, as in Linux. */
   remove(dev: NetDevice): Answer {
+    const kind = this.kinds.get(dev);
+    if (kind !== undefined) return kind.remove();
     const vlan = this.vlans.get(dev);
     if (vlan === undefined) return refuse(EOPNOTSUPP, '', 'link-delete');
     this.kernel.unregister_netdev(dev);
     this.vlans.delete(dev);
     this.byTag.delete(vlan.lower.ifindex * 4096 + vlan.vlanId);
+    this.forget(dev);
+    return OK;
+  }
+
+  /** A device is gone from the kernel: its switches go, too. */
+  forget(dev: NetDevice): void {
+    this.kinds.delete(dev);
+    this.everUp.delete(dev.ifindex);
     this.confs[dev.ifindex] = undefined;
     this.sysctl.unregister(`net/ipv4/conf/${dev.name}`);
     this.sysctl.unregister(`net/ipv6/conf/${dev.name}`);
-    return OK;
   }
 
   /** `ip link set up`. ENETDOWN for a VLAN device whose lower device is down. */

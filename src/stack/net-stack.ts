@@ -45,6 +45,9 @@ import {
 } from './packet-types.ts';
 import { Sysctl } from './sysctl.ts';
 import { TraceStep } from './trace-steps.ts';
+import type { TunDevice } from './tun/tun-device.ts';
+import { TunDriver } from './tun/tun-driver.ts';
+import { tunLinkKind } from './tun/tun-link.ts';
 
 const ETH_HEADER_BYTES = 14;
 const VLAN_TAG_BYTES = 4;
@@ -76,6 +79,8 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
   readonly ipv6: Ipv6Receive;
   readonly ipv6Output: Ipv6Output;
   readonly ipv6Local: Ipv6Local;
+  /** /dev/net/tun. */
+  readonly tun: TunDriver;
   /** Told after links, addresses and routes followed a device change (netfilter: NETDEV_DOWN). */
   readonly notifiers: NetDeviceNotifier[] = [];
   observer: StackObserver;
@@ -102,6 +107,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     this.ipv6 = new Ipv6Receive(this);
     this.ipv6Output = new Ipv6Output(this);
     this.ipv6Local = new Ipv6Local(this);
+    this.tun = new TunDriver(this);
     this.sysctl.register('net/ipv4/ip_forward', 0, (value) => {
       this.sysctl.set('net/ipv4/conf/all/forwarding', value === 0 ? '0' : '1');
     });
@@ -264,6 +270,22 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     skb.networkAt = skb.at;
     if (skb.bytes[skb.at] >> 4 === 4) this.icmp.sendError4(skb, 3, 1, 0);
     else this.icmp.sendError6(skb, 1, 3, 0);
+  }
+
+  /** TunStack: a tun device was registered. */
+  linkAdded(tun: TunDevice): void {
+    this.links.setKind(
+      tun.dev,
+      tunLinkKind(tun, () => this.tun.remove(tun)),
+    );
+  }
+
+  /** TunStack: a tun device was unregistered. */
+  linkRemoved(dev: NetDevice): void {
+    for (const upper of this.links.vlansOn(dev)) this.links.remove(upper);
+    this.addresses.flush(dev, AF_INET);
+    this.addresses.flush(dev, AF_INET6);
+    this.links.forget(dev);
   }
 
   /** Runs `run` as a timer of the host at `atPs`. */

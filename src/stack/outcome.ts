@@ -67,7 +67,10 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
   { name: 'socket-filter', text: 'socket filter of the tun queue answered 0' },
   { name: 'tap-filter', text: 'filter program of the tun device answered 0' },
   { name: 'tun-no-queue', text: 'no queue of the tun device is attached' },
-  { name: 'tun-purged', text: 'thrown away with its tun queue, or by a read that could not take it' },
+  {
+    name: 'tun-purged',
+    text: 'thrown away with its tun queue, or by a read that could not take it',
+  },
 ];
 
 /** Which way software took a packet that it forwards. */

@@ -221,7 +221,7 @@ function show(words: Words, stack: NetStack, options: IpOptions): CommandResult 
     }
     if (options.brief) {
       const shown = addresses.map((a) => `${formatAddress(a.address)}/${a.prefixLen} `).join('');
-      text += `${shownName(stack, dev).padEnd(16)} ${operstate(dev).padEnd(14)} ${shown}\n`;
+      text += `${shownName(stack, dev).padEnd(16)} ${operstate(stack, dev).padEnd(14)} ${shown}\n`;
       continue;
     }
     text +=

@@ -6,6 +6,8 @@ import {
   IFF_BROADCAST,
   IFF_LOOPBACK,
   IFF_MULTICAST,
+  IFF_NOARP,
+  IFF_POINTOPOINT,
   IFF_PROMISC,
 } from '../../../driver/netdev.ts';
 import { formatMac } from '../../stack/ip/address.ts';
@@ -15,7 +17,7 @@ import type { IpOptions } from './ip-common.ts';
 /** A line of `ip -br link`. */
 export function briefLine(stack: NetStack, dev: NetDevice): string {
   const name = shownName(stack, dev).padEnd(16);
-  return `${name} ${operstate(dev).padEnd(14)} ${formatMac(dev.mac)} <${flagNames(stack, dev).join(',')}> \n`;
+  return `${name} ${operstate(stack, dev).padEnd(14)} ${formatMac(dev.mac)} <${flagNames(stack, dev).join(',')}> \n`;
 }
 
 /** `eth0.100@eth0` for stacked devices. */
@@ -25,8 +27,10 @@ export function shownName(stack: NetStack, dev: NetDevice): string {
 }
 
 /** IFLA_OPERSTATE. */
-export function operstate(dev: NetDevice): string {
-  if ((dev.flags & IFF_LOOPBACK) !== 0) return dev.isUp ? 'UNKNOWN' : 'DOWN';
+export function operstate(stack: NetStack, dev: NetDevice): string {
+  // A device that knows no more than its carrier (lo, tun) does not say that it is up.
+  const isSimple = (dev.flags & IFF_LOOPBACK) !== 0 || stack.links.kind(dev)?.kind === 'tun';
+  if (isSimple && dev.carrier) return dev.isUp ? 'UNKNOWN' : 'DOWN';
   return dev.isUp && dev.carrier ? 'UP' : 'DOWN';
 }
 
@@ -36,7 +40,9 @@ function flagNames(stack: NetStack, dev: NetDevice): string[] {
   const vlan = stack.links.vlan(dev);
   if ((dev.flags & IFF_LOOPBACK) !== 0) names.push('LOOPBACK');
   if ((dev.flags & IFF_BROADCAST) !== 0) names.push('BROADCAST');
+  if ((dev.flags & IFF_POINTOPOINT) !== 0) names.push('POINTOPOINT');
   if ((dev.flags & IFF_MULTICAST) !== 0) names.push('MULTICAST');
+  if ((dev.flags & IFF_NOARP) !== 0) names.push('NOARP');
   if ((dev.flags & IFF_ALLMULTI) !== 0) names.push('ALLMULTI');
   if ((dev.flags & IFF_PROMISC) !== 0) names.push('PROMISC');
   if (dev.isUp) names.push('UP');
@@ -52,7 +58,9 @@ function qdisc(stack: NetStack, dev: NetDevice): string {
   return dev.numTxQueues > 1 ? 'mq' : 'pfifo_fast';
 }
 
-function linkType(dev: NetDevice): string {
+function linkType(stack: NetStack, dev: NetDevice): string {
+  const kind = stack.links.kind(dev);
+  if (kind !== null) return kind.linkType;
   return (dev.flags & IFF_LOOPBACK) !== 0 ? 'loopback' : 'ether';
 }
 
@@ -65,7 +73,7 @@ export function linkLine(stack: NetStack, dev: NetDevice, mode: boolean): string
   const qlen = dev.txqueuelen > 0 ? `qlen ${dev.txqueuelen}` : '';
   return (
     `${dev.ifindex}: ${shownName(stack, dev)}: <${flagNames(stack, dev).join(',')}> mtu ${dev.mtuBytes} ` +
-    `qdisc ${qdisc(stack, dev)} state ${operstate(dev)} ${mode ? 'mode DEFAULT ' : ''}group default ${qlen}\n`
+    `qdisc ${qdisc(stack, dev)} state ${operstate(stack, dev)} ${mode ? 'mode DEFAULT ' : ''}group default ${qlen}\n`
   );
 }
 
@@ -77,7 +85,9 @@ export function linkText(
   mode: boolean,
 ): string {
   let text = linkLine(stack, dev, mode);
-  text += `    link/${linkType(dev)} ${formatMac(dev.mac)} brd ${broadcastMac(dev)}`;
+  const type = linkType(stack, dev);
+  text += `    link/${type} `;
+  if (type !== 'none') text += `${formatMac(dev.mac)} brd ${broadcastMac(dev)}`;
   if (options.details) text += detailText(stack, dev);
   text += '\n';
   return mode && options.stats ? text + statsText(stack, dev) : text;
@@ -91,12 +101,18 @@ function detailText(stack: NetStack, dev: NetDevice): string {
   const vlan = stack.links.vlan(dev);
   const promisc = (dev.flags & IFF_PROMISC) !== 0 ? 1 : 0;
   const allmulti = (dev.flags & IFF_ALLMULTI) !== 0 ? 1 : 0;
-  const max = linkType(dev) === 'loopback' ? 0 : dev.maxMtuBytes;
-  const kind = vlan === null ? '' : `\n    vlan protocol 802.1Q id ${vlan.vlanId} <REORDER_HDR> `;
+  const max = linkType(stack, dev) === 'loopback' ? 0 : dev.maxMtuBytes;
+  const own = stack.links.kind(dev);
+  const kind =
+    own !== null
+      ? `\n    ${own.text()}`
+      : vlan === null
+        ? ''
+        : `\n    vlan protocol 802.1Q id ${vlan.vlanId} <REORDER_HDR> `;
   return (
     ` promiscuity ${promisc}  allmulti ${allmulti} minmtu ${dev.minMtuBytes} maxmtu ${max} ${kind}` +
-    `addrgenmode eui64 numtxqueues ${dev.numTxQueues} numrxqueues ${dev.numRxQueues} ` +
-    (linkType(dev) === 'loopback' ? LO_SEGMENTS : SEGMENTS)
+    `addrgenmode ${addrGenMode(stack, dev)} numtxqueues ${dev.numTxQueues} numrxqueues ${dev.numRxQueues} ` +
+    (linkType(stack, dev) === 'loopback' ? LO_SEGMENTS : SEGMENTS)
   );
 }
 
@@ -138,7 +154,7 @@ export function linkJson(
   if (vlan !== null) out['link'] = vlan.lower.name;
   out['ifname'] = dev.name;
   if (options.brief) {
-    out['operstate'] = operstate(dev);
+    out['operstate'] = operstate(stack, dev);
     if (addresses === null) out['address'] = formatMac(dev.mac);
     if (addresses === null) out['flags'] = flagNames(stack, dev);
     else out['addr_info'] = addresses;
@@ -147,14 +163,16 @@ export function linkJson(
   out['flags'] = flagNames(stack, dev);
   out['mtu'] = dev.mtuBytes;
   out['qdisc'] = qdisc(stack, dev);
-  out['operstate'] = operstate(dev);
+  out['operstate'] = operstate(stack, dev);
   if (mode) out['linkmode'] = 'DEFAULT';
   out['group'] = 'default';
   if (dev.txqueuelen > 0) out['txqlen'] = dev.txqueuelen;
   if (options.family === 0) {
-    out['link_type'] = linkType(dev);
-    out['address'] = formatMac(dev.mac);
-    out['broadcast'] = broadcastMac(dev);
+    out['link_type'] = linkType(stack, dev);
+    if (linkType(stack, dev) !== 'none') {
+      out['address'] = formatMac(dev.mac);
+      out['broadcast'] = broadcastMac(dev);
+    }
     if (options.details) Object.assign(out, detailJson(stack, dev));
   }
   if (addresses !== null) out['addr_info'] = addresses;
@@ -163,22 +181,14 @@ export function linkJson(
 }
 
 function detailJson(stack: NetStack, dev: NetDevice): Record<string, unknown> {
-  const vlan = stack.links.vlan(dev);
-  const loopback = linkType(dev) === 'loopback';
+  const loopback = linkType(stack, dev) === 'loopback';
   return {
     promiscuity: (dev.flags & IFF_PROMISC) !== 0 ? 1 : 0,
     allmulti: (dev.flags & IFF_ALLMULTI) !== 0 ? 1 : 0,
     min_mtu: dev.minMtuBytes,
     max_mtu: loopback ? 0 : dev.maxMtuBytes,
-    ...(vlan === null
-      ? {}
-      : {
-          linkinfo: {
-            info_kind: 'vlan',
-            info_data: { protocol: '802.1Q', id: vlan.vlanId, flags: ['REORDER_HDR'] },
-          },
-        }),
-    inet6_addr_gen_mode: 'eui64',
+    ...linkInfo(stack, dev),
+    inet6_addr_gen_mode: addrGenMode(stack, dev),
     num_tx_queues: dev.numTxQueues,
     num_rx_queues: dev.numRxQueues,
     gso_max_size: 65536,
@@ -187,6 +197,21 @@ function detailJson(stack: NetStack, dev: NetDevice): Record<string, unknown> {
     tso_max_segs: 65535,
     gro_max_size: 65536,
   };
+}
+
+const ADDR_GEN_MODES = ['eui64', 'none', 'stable_secret', 'random'];
+
+function addrGenMode(stack: NetStack, dev: NetDevice): string {
+  return ADDR_GEN_MODES[stack.links.conf(dev).addrGenMode] ?? 'eui64';
+}
+
+function linkInfo(stack: NetStack, dev: NetDevice): Record<string, unknown> {
+  const kind = stack.links.kind(dev);
+  if (kind !== null) return { linkinfo: { info_kind: kind.kind, info_data: kind.json() } };
+  const vlan = stack.links.vlan(dev);
+  if (vlan === null) return {};
+  const data = { protocol: '802.1Q', id: vlan.vlanId, flags: ['REORDER_HDR'] };
+  return { linkinfo: { info_kind: 'vlan', info_data: data } };
 }
 
 function statsJson(stack: NetStack, dev: NetDevice): Record<string, unknown> {

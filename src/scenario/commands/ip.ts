@@ -12,6 +12,7 @@ import type { IpOptions } from './ip-common.ts';
 import { link } from './ip-link.ts';
 import { neigh } from './ip-neigh.ts';
 import { route } from './ip-route.ts';
+import { tuntap } from './ip-tuntap.ts';
 
 const VERSION = 'ip utility, iproute2-6.1.0, libbpf 1.1.0\n';
 
@@ -25,11 +26,12 @@ const OBJECTS: readonly (readonly [string, IpObject])[] = [
   ['neighbor', neigh],
   ['neighbour', neigh],
   ['link', link],
+  ['tuntap', tuntap],
 ];
 
 export const ip: ShellCommand = {
   name: 'ip',
-  summary: 'links, addresses, routes, neighbours (iproute2)',
+  summary: 'links, addresses, routes, neighbours, tuntap (iproute2)',
   run(args, ctx) {
     try {
       return run(new Words(args), ctx);
@@ -83,7 +85,7 @@ function setOption(option: string, words: Words, options: IpOptions): void {
 
 const USAGE =
   'Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }\n' +
-  'where  OBJECT := { address | link | neighbour | route | rule }\n' +
+  'where  OBJECT := { address | link | neighbour | route | rule | tuntap }\n' +
   '       OPTIONS := { -V[ersion] | -s[tatistics] | -d[etails] | -j[son] | -br[ief] |\n' +
   '                    -f[amily] { inet | inet6 } | -4 | -6 | -o[neline] }\n';
 

@@ -6,9 +6,13 @@ import { cat, echo } from './sysfs.ts';
 import { ip } from './ip.ts';
 import { nft } from './nft.ts';
 import { sysctl } from './sysctl.ts';
+import { tuntap } from './tuntap.ts';
 import type { ShellCommand } from './command.ts';
 
 /** By name, in the order of `help`. */
 export const COMMANDS: ReadonlyMap<string, ShellCommand> = new Map(
-  [ip, nft, conntrack, ethtool, sysctl, cat, echo].map((command) => [command.name, command]),
+  [ip, nft, conntrack, ethtool, sysctl, tuntap, cat, echo].map((command) => [
+    command.name,
+    command,
+  ]),
 );

@@ -39,6 +39,9 @@ export interface InterfaceAddress {
   noPrefixRoute: boolean;
 }
 
+/** addr_gen_mode: no link-local address. */
+const ADDR_GEN_NONE = 1;
+
 export class Addresses {
   private readonly fib: Fib;
   private readonly confOf: (dev: NetDevice) => DeviceConf;
@@ -154,6 +157,7 @@ export class Addresses {
     this.fib.addRoute(
       routeOf('multicast', ipv6Bytes([0xff]), 8, RT_TABLE_LOCAL, dev, 256, RT_SCOPE_UNIVERSE, null),
     );
+    if (this.confOf(dev).addrGenMode === ADDR_GEN_NONE) return;
     this.add(ipv6Address(dev, [0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...eui], 64, RT_SCOPE_LINK));
   }
 

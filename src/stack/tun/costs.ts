@@ -1,6 +1,6 @@
 // What tun's steps cost a core at 3.6 GHz, ps. Sources: spec/hardware.md section 5.2 for cache hits, ring and calls; where a
-// step has no published figure it is counted in instructions, and the count is an assumption. All were chosen before the policies were compared
-// with the claim of 37 % (docs/fidelity.md), and none was changed after.
+// step has no published figure it is counted in instructions, and the count is an assumption. All were chosen before the
+// policies were compared with the claim of 37 % (docs/fidelity.md), and none was changed after.
 
 import { PS_PER_NS } from '../../../hw/time/units.ts';
 

@@ -156,7 +156,7 @@ export class FlowTable {
   private deleteWhere(leaves: (at: number) => boolean): void {
     for (let bucket = 0; bucket < FLOW_BUCKETS; bucket++) {
       let before = NONE;
-      for (let at = this.head[bucket]; at !== NONE; ) {
+      for (let at = this.head[bucket]; at !== NONE;) {
         const after = this.next[at];
         if (leaves(at)) {
           if (before === NONE) this.head[bucket] = after;

@@ -4,14 +4,7 @@
 // The argument is user memory as a buffer (null: a bad address) or, for requests that take one, a number. Numbers in memory
 // are little-endian. A buffer shorter than what a request copies is a bad address: EFAULT.
 
-import {
-  EBADFD,
-  EBUSY,
-  EEXIST,
-  EFAULT,
-  EINVAL,
-  EPERM,
-} from '../../../driver/errno.ts';
+import { EBADFD, EBUSY, EEXIST, EFAULT, EINVAL, EPERM } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { isVerified, verify } from './bpf/verifier.ts';
 import { BpfProgram } from './bpf/program.ts';

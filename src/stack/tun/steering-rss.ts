@@ -1,9 +1,9 @@
 // RSS as a steering policy, after the proposal of 2024/25 (TUNSETVNETHASH, spec A.6.1): Toeplitz hash with a 40-byte key
 // over the fields that the enabled hash types name, then an indirection table.
 //
-// The hash itself is the NIC's (hw/table/rss.ts); the dissection is tun's own, without VLAN or tunnels descended into differently.
-// A packet whose kind is not enabled goes to the unclassified queue. Layout of the request: struct tun_vnet_hash {u16 flags, u8 pad[2], u32
-// types}, then with RSS {u16 table mask, u16 unclassified queue}, u16 table[mask + 1], u8 key[40]; little-endian.
+// The hash itself is the NIC's (hw/table/rss.ts); the dissection is tun's own. A packet whose kind is not enabled goes to the
+// unclassified queue. Layout of the request: struct tun_vnet_hash {u16 flags, u8 pad[2], u32 types}, then with RSS {u16 table
+// mask, u16 unclassified queue}, u16 table[mask + 1], u8 key[40]; little-endian.
 
 import { MRQC_RSSEN, MRQC_RSS_FIELD_IPV4, MRQC_RSS_FIELD_IPV4_TCP } from '../../../hw/regs.ts';
 import { MRQC_RSS_FIELD_IPV4_UDP, MRQC_RSS_FIELD_IPV6 } from '../../../hw/regs.ts';

@@ -12,13 +12,7 @@
 import type { Kernel } from '../../../driver/kernel.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import type { BpfProgram, BpfRunner } from './bpf/program.ts';
-import {
-  CPU_ID_PS,
-  DISSECT_PS,
-  FLOW_BUCKET_PS,
-  FLOW_ENTRY_PS,
-  KEYED_HASH_PS,
-} from './costs.ts';
+import { CPU_ID_PS, DISSECT_PS, FLOW_BUCKET_PS, FLOW_ENTRY_PS, KEYED_HASH_PS } from './costs.ts';
 import { reciprocalScale } from './flow-hash.ts';
 import type { FlowHasher } from './flow-hash.ts';
 import type { FlowTable } from './flow-table.ts';

@@ -71,12 +71,7 @@ function join(tun: TunDevice, file: TunFile, flags: number): number {
   return tun.attach(file);
 }
 
-function create(
-  driver: TunDriver,
-  file: TunFile,
-  name: string,
-  flags: number,
-): TunDevice | number {
+function create(driver: TunDriver, file: TunFile, name: string, flags: number): TunDevice | number {
   if (!file.credentials.netAdmin) return -EPERM;
   const kind = (flags & U.IFF_TUN) !== 0 ? U.IFF_TUN : flags & U.IFF_TAP;
   if (kind === 0) return -EINVAL;

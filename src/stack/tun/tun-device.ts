@@ -10,7 +10,12 @@
 
 import { E2BIG, EBUSY, EINVAL, ENOMEM, ENXIO } from '../../../driver/errno.ts';
 import type { Kernel } from '../../../driver/kernel.ts';
-import { IFF_BROADCAST, IFF_MULTICAST, IFF_NOARP, IFF_POINTOPOINT } from '../../../driver/netdev.ts';
+import {
+  IFF_BROADCAST,
+  IFF_MULTICAST,
+  IFF_NOARP,
+  IFF_POINTOPOINT,
+} from '../../../driver/netdev.ts';
 import type { LinkStats64, NetDevice, NetDeviceOps } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { NET_XMIT_DROP, NET_XMIT_SUCCESS } from '../../../driver/transmit.ts';
@@ -72,6 +77,8 @@ export class TunDevice implements SteeringDevice {
   group = -1;
   vnetHeaderBytes = U.VNET_HDR_BYTES;
   sndbufBytes = 0x7fff_ffff;
+  /** TUNSETVNETLE. The machine is little-endian, so headers are anyway. */
+  vnetLittleEndian = false;
   offloads = 0;
   /** ethtool rx-frames, at most 64. */
   rxBatched = 0;
@@ -135,8 +142,7 @@ export class TunDevice implements SteeringDevice {
   attach(file: TunFile): number {
     if (file.tun !== null && !file.detached) return -EINVAL;
     if (!this.isMultiQueue && this.numqueues === 1) return -EBUSY;
-    if (!file.detached && this.numqueues + this.disabled.length === U.MAX_TAP_QUEUES)
-      return -E2BIG;
+    if (!file.detached && this.numqueues + this.disabled.length === U.MAX_TAP_QUEUES) return -E2BIG;
     if (file.detached) {
       this.disabled.splice(this.disabled.indexOf(file), 1);
       file.detached = false;

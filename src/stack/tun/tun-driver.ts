@@ -140,9 +140,7 @@ export class TunDriver implements TunHost {
   /** bpf(BPF_PROG_LOAD): a descriptor, or why not. Types other than socket_filter are taken unverified: nothing here runs them. */
   bpfProgLoad(type: BpfProgramType, code: BpfCode): number | Answer {
     const verified =
-      type === 'socket_filter'
-        ? verify(code)
-        : { code, memoryKind: new Uint8Array(code.count) };
+      type === 'socket_filter' ? verify(code) : { code, memoryKind: new Uint8Array(code.count) };
     if (!isVerified(verified)) return verified;
     return this.install({ kind: 'bpf', program: new BpfProgram(type, verified) });
   }
@@ -197,8 +195,7 @@ export class TunDriver implements TunHost {
     this.kernel.unregister_netdev(tun.dev);
     this.tuns.delete(tun.dev);
     this.stack.linkRemoved(tun.dev);
-    for (const file of files)
-      for (const reader of file.waiting.splice(0)) reader.done(-EFAULT);
+    for (const file of files) for (const reader of file.waiting.splice(0)) reader.done(-EFAULT);
     return OK;
   }
 

@@ -4,14 +4,7 @@
 // A write runs on a core of the machine as the program's system call does. A segmentation request (GSO) in the vnet header is refused as a bad
 // header: the model has no segmentation. A checksum left to the receiver (NEEDS_CSUM) is filled in at once.
 
-import {
-  EAGAIN,
-  EBADFD,
-  EFAULT,
-  EINVAL,
-  EIO,
-  ENOMEM,
-} from '../../../driver/errno.ts';
+import { EAGAIN, EBADFD, EFAULT, EINVAL, EIO, ENOMEM } from '../../../driver/errno.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { StackDrop } from '../outcome.ts';
 import { WRITE_PS } from './costs.ts';
@@ -83,7 +76,8 @@ function receive(host: TunHost, tun: TunDevice, file: TunFile, bytes: Uint8Array
     return -EINVAL;
   }
   if (!tun.isTap) {
-    if ((tun.flags & U.IFF_NO_PI) !== 0) protocol = protocolOf(skb.bytes[skb.at + padBytes], lenBytes);
+    if ((tun.flags & U.IFF_NO_PI) !== 0)
+      protocol = protocolOf(skb.bytes[skb.at + padBytes], lenBytes);
     if (protocol === 0 && (tun.flags & U.IFF_NO_PI) !== 0) {
       tun.stats.rxDropped++;
       kernel.free_skb(skb);

@@ -141,9 +141,7 @@ export class Alu64 {
       high = (high << 1) | (low >>> 31);
       low <<= 1;
       const fits =
-        carry ||
-        restHigh >>> 0 > bh >>> 0 ||
-        (restHigh === bh && restLow >>> 0 >= bl >>> 0);
+        carry || restHigh >>> 0 > bh >>> 0 || (restHigh === bh && restLow >>> 0 >= bl >>> 0);
       if (!fits) continue;
       restHigh = (restHigh - bh - (restLow >>> 0 < bl >>> 0 ? 1 : 0)) | 0;
       restLow = (restLow - bl) | 0;
@@ -180,7 +178,7 @@ export function alu32(op: number, a: number, b: number, signed: boolean): number
       return signed ? (a / b) | 0 : ((a >>> 0) / (b >>> 0)) | 0;
     case BPF_MOD:
       if (b === 0) return a;
-      return signed ? a % b | 0 : ((a >>> 0) % (b >>> 0)) | 0;
+      return signed ? (a % b) | 0 : ((a >>> 0) % (b >>> 0)) | 0;
     case BPF_OR:
       return a | b;
     case BPF_AND:

@@ -98,7 +98,11 @@ function plain(one: SockFilter): BpfInsn[] | null {
       return loadIndex(one);
     case I.BPF_ST:
     case I.BPF_STX: {
-      const store = insn(I.BPF_STX | I.BPF_MEM | I.BPF_W, I.BPF_REG_FP, (code & 7) === I.BPF_ST ? A : X);
+      const store = insn(
+        I.BPF_STX | I.BPF_MEM | I.BPF_W,
+        I.BPF_REG_FP,
+        (code & 7) === I.BPF_ST ? A : X,
+      );
       return scratch(store, k, code === I.BPF_ST || code === I.BPF_STX);
     }
     case I.BPF_ALU:

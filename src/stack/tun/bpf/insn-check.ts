@@ -86,8 +86,7 @@ function checkMov(
 function checkConstant(operation: number, imm: number, wide: boolean): Complaint | null {
   if ((operation === I.BPF_DIV || operation === I.BPF_MOD) && imm === 0)
     return { message: 'div by zero', reason: 'bpf-division' };
-  const isShift =
-    operation === I.BPF_LSH || operation === I.BPF_RSH || operation === I.BPF_ARSH;
+  const isShift = operation === I.BPF_LSH || operation === I.BPF_RSH || operation === I.BPF_ARSH;
   if (isShift && (imm < 0 || imm >= (wide ? 64 : 32)))
     return { message: `invalid shift ${imm}`, reason: 'bpf-shift' };
   return null;
@@ -130,8 +129,7 @@ function checkLd(code: BpfCode, pc: number): Complaint | null {
       code.src[next] === 0 &&
       code.off[next] === 0;
     if (!whole) return { message: 'invalid bpf_ld_imm64 insn', reason: 'bpf-opcode' };
-    if (code.src[pc] !== 0)
-      return { message: 'unrecognized bpf_ld_imm64 insn', reason: 'bpf-map' };
+    if (code.src[pc] !== 0) return { message: 'unrecognized bpf_ld_imm64 insn', reason: 'bpf-map' };
     if (code.dst[pc] >= I.BPF_REGISTERS)
       return { message: `R${code.dst[pc]} is invalid`, reason: 'bpf-register' };
     return code.off[pc] !== 0 ? reserved('BPF_LD_IMM64') : null;
@@ -147,7 +145,8 @@ function checkMemory(code: BpfCode, pc: number): Complaint | null {
   const op = code.op[pc];
   const kind = op & 7;
   const mode = op & 0xe0;
-  if (mode === I.BPF_MEMSX) return kind === I.BPF_LDX && op !== 0x99 ? checkImm(code, pc) : unknown(op);
+  if (mode === I.BPF_MEMSX)
+    return kind === I.BPF_LDX && op !== 0x99 ? checkImm(code, pc) : unknown(op);
   if (mode !== I.BPF_MEM) return unknown(op);
   if (kind === I.BPF_ST) return code.src[pc] !== 0 ? reserved('BPF_ST') : null;
   return checkImm(code, pc);

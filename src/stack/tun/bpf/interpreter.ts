@@ -218,7 +218,7 @@ export class BpfInterpreter {
     if (helper === HELPER_CPU) low[0] = ctx.cpu;
     else if (helper === HELPER_RANDOM) low[0] = nextRandom(ctx);
     else if (helper === HELPER_KTIME) {
-      low[0] = ctx.nowNs % 0x1_0000_0000 | 0;
+      low[0] = (ctx.nowNs % 0x1_0000_0000) | 0;
       high[0] = Math.floor(ctx.nowNs / 0x1_0000_0000) | 0;
     } else if (helper === HELPER_LOAD_BYTES) this.loadBytes(ctx);
   }
@@ -247,9 +247,7 @@ function extend(value: number, bits: number): number {
 }
 
 function swap32(value: number): number {
-  return (
-    (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)
-  );
+  return (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
 }
 
 function below(al: number, ah: number, bl: number, bh: number): boolean {

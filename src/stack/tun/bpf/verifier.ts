@@ -1,8 +1,8 @@
-// Decides whether a program may run: it ends, touches nothing but its registers, stack, context and packet, and reads nothing that
-// was not written. What passes here cannot make the interpreter fail, so the interpreter checks nothing.
+// Decides whether a program may run: it ends, touches nothing but its registers, stack, context and packet, and reads nothing
+// that was not written. What passes here cannot make the interpreter fail, so the interpreter checks nothing.
 //
-// Jumps may only go forward, so one pass in program order sees every instruction after all that lead to it: a
-// state (what each register and stack byte holds) flows along, and where ways meet, the states are merged to what holds on both. That is coarser
+// Jumps may only go forward, so one pass in program order sees every instruction after all that lead to it: a state (what each
+// register and stack byte holds) flows along, and where ways meet, the states are merged to what holds on both. That is coarser
 // than the kernel's verifier, which follows every way by itself and allows bounded loops: it can refuse a program that Linux
 // takes, never the other way round. Packet bounds are checked at run time, as LD_ABS and LD_IND define it (out of the packet: the
 // program ends with 0); direct packet access, maps, tail calls, sub-programs and atomics are refused.
@@ -269,10 +269,7 @@ class Verifier {
     if ((op & 0xe0) === I.BPF_IND) this.needScalar(code.src[pc], 'pointer as offset');
     this.need(6);
     if (state.type[6] !== CTX)
-      throw new Refusal(
-        'at the time of BPF_LD_ABS|IND R6 != pointer to skb',
-        'bpf-argument',
-      );
+      throw new Refusal('at the time of BPF_LD_ABS|IND R6 != pointer to skb', 'bpf-argument');
     this.write(0, SCALAR, UNKNOWN);
     for (let register = 1; register <= 5; register++) this.write(register, 0, 0);
   }
@@ -290,8 +287,7 @@ class Verifier {
     if (type !== STACK) throw badMemory(s);
     const at = this.needStack(s, off, sizeBytes);
     const spilled = state.spilledType(at, sizeBytes);
-    if (spilled !== 0 && (op & 0xe0) === I.BPF_MEM)
-      this.write(d, spilled, state.spilledValue(at));
+    if (spilled !== 0 && (op & 0xe0) === I.BPF_MEM) this.write(d, spilled, state.spilledValue(at));
     else {
       if (!state.isWritten(at, sizeBytes))
         throw new Refusal(
