@@ -1,13 +1,16 @@
 // `flowtwin recording FILE...`: plays recordings of a real Linux on the emulated machine and prints every difference.
+// The form of a file is recognised: frames through the machine (format.ts) or tests of tun queues (tun-format.ts).
 // Exit status 0 when there is none, 1 when there is one, 2 when a file cannot be read.
 
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import type { Command } from 'commander';
 import { parseRecording } from '../../scenario/recording/format.ts';
-import type { Recording } from '../../scenario/recording/format.ts';
 import { playRecording } from '../../scenario/recording/player.ts';
 import type { RecordingReport } from '../../scenario/recording/player.ts';
+import { isTunRecording, parseTunRecording } from '../../scenario/recording/tun-format.ts';
+import type { TunReport } from '../../scenario/recording/tun-comparison.ts';
+import { playTunRecording } from '../../scenario/recording/tun-player.ts';
 import { InputError, systemErrorText } from '../errors.ts';
 
 export function registerRecording(program: Command): void {
@@ -19,27 +22,64 @@ export function registerRecording(program: Command): void {
     .action((files: string[], flags: { json?: boolean }) => {
       let different = false;
       for (const file of files) {
-        const report = playRecording(read(file));
-        different ||= report.differences.length > 0;
-        if (flags.json === true) process.stdout.write(`${JSON.stringify({ file, ...report })}\n`);
-        else process.stdout.write(format(file, report));
+        const played = play(file);
+        different ||= played.isDifferent;
+        if (flags.json === true)
+          process.stdout.write(`${JSON.stringify({ file, ...played.report })}\n`);
+        else process.stdout.write(played.text);
       }
       if (different) process.exitCode = 1;
     });
 }
 
-function read(file: string): Recording {
+interface Played {
+  report: RecordingReport | TunReport;
+  text: string;
+  isDifferent: boolean;
+}
+
+/** Plays a file by its form: frames through the machine, or tests of tun queues. */
+function play(file: string): Played {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     throw new InputError(systemErrorText(file, error));
   }
+  if (isTunRecording(text)) {
+    const report = playTunRecording(parsed(() => parseTunRecording(text, file)));
+    const isDifferent = report.differences.length + report.unknown.length > 0;
+    return { report, text: formatTun(file, report), isDifferent };
+  }
+  const report = playRecording(parsed(() => parseRecording(text, file)));
+  return { report, text: format(file, report), isDifferent: report.differences.length > 0 };
+}
+
+function parsed<T>(parse: () => T): T {
   try {
-    return parseRecording(text, file);
+    return parse();
   } catch (error) {
     throw new InputError(error instanceof Error ? error.message : String(error));
   }
+}
+
+function formatTun(file: string, report: TunReport): string {
+  const lines = report.differences.flatMap((one) => [
+    `${file}: ${one.test}: ${one.what}`,
+    `  expected ${one.expected}`,
+    `  found    ${one.found}`,
+  ]);
+  for (const name of report.unknown) lines.push(`${file}: not known to the player: ${name}`);
+  for (const { test, fromS, toS } of report.phases)
+    lines.push(
+      `${file}: ${test}: as recorded when taught ${fromS} to ${toS} s after a whole second`,
+    );
+  lines.push(
+    `${file}: ${report.differences.length} differences in ${report.tests} tests ` +
+      `(${report.compared} choices, errnos and listings compared; ${report.defining} choices define ` +
+      `the hash of a flow, which is random in Linux; ${report.unknown.length} tests not known)`,
+  );
+  return `${lines.join('\n')}\n`;
 }
 
 function format(file: string, report: RecordingReport): string {
