@@ -16,6 +16,8 @@ export interface Published {
   gated: boolean;
   /** 'least' and 'most': the published figure bounds the model's from below or above. */
   bound: 'equal' | 'least' | 'most';
+  /** Lines printed below the table: how the model's figure came about. */
+  notes?: readonly string[];
 }
 
 /** A row with the usual values: exact, predicted, gated. */

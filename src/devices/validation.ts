@@ -12,6 +12,7 @@ import { forwardingRows } from './validation-forwarding.ts';
 import { hardwareRows } from './validation-hardware.ts';
 import type { Published } from './validation-row.ts';
 import { tableRows } from './validation-tables.ts';
+import { tunRows } from './validation-tun.ts';
 
 export interface ValidationRow extends Published {
   /** (model − published) / published. */
@@ -24,9 +25,9 @@ export function validationRows(device: (name: string) => DeviceProfile): Validat
   return inOrder([...hardwareRows(), ...tableRows(), ...deviceRows(device)]);
 }
 
-/** Rows of forwarding rates (V23, V24, the flowtable's claim). */
+/** Rows of forwarding rates (V23, V24, the flowtable's claim, tun's). */
 export function rateRows(): ValidationRow[] {
-  return inOrder(forwardingRows());
+  return inOrder([...forwardingRows(), ...tunRows()]);
 }
 
 /** Judges rows and orders them: cases first, then claims. */

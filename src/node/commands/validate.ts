@@ -42,6 +42,8 @@ function printRows(rows: readonly ValidationRow[]): string {
     row.source,
   ]);
   const lines = textTable([...head, 'basis', 'gate', 'source'], cells, [2, 3, 5, 6]);
+  const notes = rows.flatMap((row) => row.notes ?? []);
+  if (notes.length > 0) lines.push('', ...notes);
   const gated = rows.filter((row) => row.gated);
   const outside = gated.filter((row) => !row.holds).length;
   const predicted = gated.filter((row) => row.basis === 'predicted').length;

@@ -2,7 +2,7 @@
 // disables and enables them, reads and writes frames, sends frames through the device, sets the steering policy and programs, and shows
 // queues, learned flows and counters. System calls that fail are reported as perror(3) does, with status 1; wrong words with status 2.
 
-import { errnoName, strerror } from '../../../driver/errno.ts';
+import { EBADF, errnoName, strerror } from '../../../driver/errno.ts';
 import { PS_PER_S } from '../../../hw/time/units.ts';
 import type { NetStack } from '../../stack/net-stack.ts';
 import { sendFrame } from '../../stack/tun/send.ts';
@@ -16,7 +16,7 @@ import { TunError, bytesOf, deviceOf, numberOf, take } from './tuntap-words.ts';
 
 const USAGE =
   'usage: tuntap open [DEV] [mode tun|tap] [multi_queue] [pi] [vnet_hdr] [no_carrier] [excl]\n' +
-  '       tuntap close|attach|detach FD\n' +
+  '       tuntap close|attach|detach|drain FD\n' +
   '       tuntap write FD HEX [cpu N] | read FD [count N] | send DEV HEX [cpu N]\n' +
   '       tuntap steering DEV [automq | cpu | program FILE|none | rss [key HEX] [table N,N,...]\n' +
   '                            [types TYPE,TYPE,...] [unclassified N]]\n' +
@@ -31,6 +31,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   close: (args, { stack }) => call(stack, args, 'close', (fd) => stack.tun.close(fd)),
   attach: (args, { stack }) => setQueue(stack, args, U.IFF_ATTACH_QUEUE),
   detach: (args, { stack }) => setQueue(stack, args, U.IFF_DETACH_QUEUE),
+  drain,
   write,
   read,
   send,
@@ -142,6 +143,19 @@ function read(args: string[], { stack }: CommandContext): CommandResult {
     text += `${Array.from(buffer.subarray(0, result), (b) => b.toString(16).padStart(2, '0')).join('')}\n`;
   }
   return ok(text);
+}
+
+/** From now on a program reads everything that comes to the queue, and throws it away. */
+function drain(args: string[], { stack }: CommandContext): CommandResult {
+  const fd = numberOf(take(args, 0, 'FD'), 'FD');
+  const file = stack.tun.file(fd);
+  if (file === null) return refused('read', -EBADF);
+  const buffer = new Uint8Array(READ_BYTES);
+  file.onReadable = () => {
+    while (stack.tun.read(fd, buffer) > 0);
+  };
+  file.onReadable();
+  return ok();
 }
 
 function send(args: string[], { stack }: CommandContext): CommandResult {
