@@ -40,7 +40,7 @@ export function tunRows(): Published[] {
   const ratio = cpu.mpps / automatic.mpps;
   const source = 'claim in the cover letter of the tun steering RFC, 2017-09-27';
   const what = 'tap, one-way traffic, processor id over automatic policy';
-  const own = "the model's own";
+  const own = 'this model';
   return [
     row('C4', 'tap, one-way traffic, 4 cores: automatic policy', own, 'Mpps', null, automatic.mpps),
     row('C4', '... processor id', own, 'Mpps', null, cpu.mpps),
