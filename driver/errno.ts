@@ -15,6 +15,7 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
+export const ENFILE = 23;
 export const EFBIG = 27;
 export const ENOSPC = 28;
 export const EMFILE = 24;
@@ -45,6 +46,7 @@ const NAMES: Record<number, readonly [name: string, text: string]> = {
   [EEXIST]: ['EEXIST', 'File exists'],
   [ENODEV]: ['ENODEV', 'No such device'],
   [EINVAL]: ['EINVAL', 'Invalid argument'],
+  [ENFILE]: ['ENFILE', 'Too many open files in system'],
   [EMFILE]: ['EMFILE', 'Too many open files'],
   [EFBIG]: ['EFBIG', 'File too large'],
   [ENOSPC]: ['ENOSPC', 'No space left on device'],

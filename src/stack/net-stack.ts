@@ -120,6 +120,12 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       if (dev.isUp && dev !== this.links.lo) this.addresses.deviceUp(dev);
   }
 
+  /** A RST to the sender of a TCP packet that is on its way through. */
+  answerReset(skb: SkBuff, family: number): void {
+    if (family === AF_INET6) this.ipv6Local.answerReset(skb);
+    else this.ipv4Local.answerReset(skb);
+  }
+
   /** RxHandler: a frame from a driver, skb.at at its MAC header. Takes the packet. */
   receive(skb: SkBuff, dev: NetDevice): void {
     this.kernel.charge(RECEIVE_CORE_PS);

@@ -44,6 +44,8 @@ export class NfStack implements StackPort {
   trace = null;
   netfilter: object | null = null;
   chargedPs = 0;
+  /** RSTs that rules have asked for. */
+  resets = 0;
   readonly kernel = {
     charge: (costPs: number): void => {
       this.chargedPs += costPs;
@@ -105,6 +107,10 @@ export class NfStack implements StackPort {
 
   timer(atPs: number, run: () => void): number {
     return this.scheduler.at(atPs, run);
+  }
+
+  answerReset(): void {
+    this.resets++;
   }
 
   drop(skb: SkBuff): void {

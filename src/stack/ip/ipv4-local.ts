@@ -122,6 +122,13 @@ export class Ipv4Local {
     stack.drop(skb, StackDrop.NO_SOCKET);
   }
 
+  /** Answers a TCP segment on its way through with a RST (nft `reject with tcp reset`); nothing for a RST or a cut header. */
+  answerReset(skb: SkBuff): void {
+    const lenBytes = skb.at + skb.lenBytes - skb.transportAt;
+    if (lenBytes < TCP_HEADER_BYTES || !wantsReset(skb.bytes, skb.transportAt)) return;
+    this.reset(skb, skb.transportAt, lenBytes);
+  }
+
   private reset(skb: SkBuff, at: number, lenBytes: number): void {
     const { stack } = this;
     const sender = loadInt32(skb.bytes, skb.at + 12);

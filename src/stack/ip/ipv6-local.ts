@@ -192,6 +192,13 @@ export class Ipv6Local {
     stack.drop(skb, StackDrop.NO_SOCKET);
   }
 
+  /** As Ipv4Local.answerReset. */
+  answerReset(skb: SkBuff): void {
+    const lenBytes = skb.at + skb.lenBytes - skb.transportAt;
+    if (lenBytes < TCP_HEADER_BYTES || !wantsReset(skb.bytes, skb.transportAt)) return;
+    this.reset(skb, lenBytes);
+  }
+
   private reset(skb: SkBuff, lenBytes: number): void {
     const { stack } = this;
     const { bytes, at } = skb;

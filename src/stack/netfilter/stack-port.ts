@@ -78,6 +78,8 @@ export interface StackPort {
   readonly defrag: DefragPort;
   readonly icmp: IcmpPort;
   drop(skb: SkBuff, reason: StackDrop): void;
+  /** Answers a TCP packet with a RST; the packet stays the caller's. */
+  answerReset(skb: SkBuff, family: number): void;
   /** Runs `run` as a timer of the host at `atPs`. */
   timer(atPs: number, run: () => void): number;
 }

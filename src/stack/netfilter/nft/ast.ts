@@ -1,14 +1,37 @@
 // What a rule is made of after parsing: plain objects that are printed (print.ts, json.ts) and compiled (compile.ts).
 
 import type { Field } from './fields.ts';
-import type { Scalar } from './types.ts';
+import type { Scalar, TypeName } from './types.ts';
 
 /** Right side of a match. */
 export type Rhs =
   | { kind: 'value'; value: Scalar }
   | { kind: 'range'; from: Scalar; to: Scalar }
   | { kind: 'prefix'; value: Scalar; lenBits: number }
-  | { kind: 'set'; elements: Rhs[] };
+  | { kind: 'set'; elements: Rhs[] }
+  | { kind: 'named'; name: string; start: number; end: number };
+
+/** What a verdict map answers. */
+export type MapVerdict =
+  | { kind: 'accept' }
+  | { kind: 'drop' }
+  | { kind: 'return' }
+  | { kind: 'continue' }
+  | { kind: 'jump'; goto: boolean; chain: string; start: number; end: number };
+
+/** One element of a set, or of a map with what it answers: a verdict, or a value of the map's data type. */
+export interface SetElement {
+  key: Rhs;
+  data: MapVerdict | { kind: 'value'; value: Scalar } | null;
+  /** Where the key stands. */
+  start: number;
+  end: number;
+}
+
+/** The map of a `vmap` or `map` expression: written in the rule, or named. */
+export type MapRef =
+  | { kind: 'elements'; elements: SetElement[]; dataType: TypeName | 'verdict' }
+  | { kind: 'named'; name: string; start: number; end: number };
 
 /** `any`: some of these bits (types that are bit masks, written without an operator). */
 export type MatchOp = '==' | '!=' | '<' | '>' | '<=' | '>=' | 'any' | 'none';
@@ -21,6 +44,23 @@ export interface MatchStatement {
   op: MatchOp;
   right: Rhs;
 }
+
+/** `limit rate`: at most so much, or (`over`) what goes beyond. */
+export interface LimitStatement {
+  kind: 'limit';
+  over: boolean;
+  rate: number;
+  /** 'packets', or the unit in which bytes were written. */
+  unit: LimitUnit;
+  per: 'second' | 'minute' | 'hour' | 'day' | 'week';
+  /** In packets or burstUnit; packets default to 5. */
+  burst: number;
+  burstUnit: LimitUnit;
+  /** Tokens left (ns) and when they were counted (ps): shared with the running program. */
+  state: Float64Array;
+}
+
+export type LimitUnit = 'packets' | 'bytes' | 'kbytes' | 'mbytes';
 
 export type NatKind = 'snat' | 'dnat' | 'masquerade' | 'redirect';
 
@@ -42,6 +82,9 @@ export type Statement =
       from: 'meta' | 'ct' | null;
       mask: number;
     }
+  | { kind: 'vmap'; key: Field; map: MapRef }
+  | { kind: 'map-mark'; target: 'meta' | 'ct'; key: Field; map: MapRef }
+  | LimitStatement
   | { kind: 'notrack' }
   | { kind: 'comment'; text: string }
   | NatStatement;

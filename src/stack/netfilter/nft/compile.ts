@@ -4,13 +4,17 @@
 import type { FlowTable } from '../flowtable/flowtable.ts';
 import { loadInt32 } from '../../ip/address.ts';
 import type { Nat } from '../nat/nat.ts';
-import type { MatchStatement, Rhs, Statement } from './ast.ts';
+import type { MapRef, MatchStatement, Rhs, SetElement, Statement } from './ast.ts';
 import { META_OIFNAME, SOURCE_CT, SOURCE_META, SOURCE_NETWORK } from './fields.ts';
+import type { Field } from './fields.ts';
 import { natAction } from './nat-action.ts';
 import * as op from './program.ts';
 import { NameSet, Program } from './program.ts';
 import type { Chain, Ruleset, Table } from './ruleset.ts';
+import { keysOf, valueOf } from './set-model.ts';
+import { compareScalars } from './types.ts';
 import type { Scalar } from './types.ts';
+import { first, last } from './value-parser.ts';
 
 /** The program, and the address of every base chain. */
 export interface Compiled {
@@ -61,7 +65,7 @@ class Compiler {
   private statement(table: Table, s: Statement): void {
     switch (s.kind) {
       case 'match':
-        this.match(s);
+        this.match(table, s);
         return;
       case 'counter':
         this.emit(op.OP_COUNT, this.program.counters.push(s.values) - 1);
@@ -103,6 +107,19 @@ class Compiler {
         );
         return;
       }
+      case 'vmap':
+        this.vmap(table, s.key, s.map);
+        return;
+      case 'map-mark': {
+        const elements = this.lookup(table, s.key, s.map);
+        const values = Int32Array.from(elements, (e) => (valueOf(e) as number) | 0);
+        this.emit(op.OP_MAPVALUE, this.program.valueMaps.push(values) - 1);
+        this.emit(op.OP_SETMARK, s.target === 'ct' ? 1 : 0, 3, 0);
+        return;
+      }
+      case 'limit':
+        this.emit(op.OP_LIMIT, this.program.limits.push(s) - 1);
+        return;
       case 'notrack':
         this.emit(op.OP_NOTRACK);
         return;
@@ -116,34 +133,72 @@ class Compiler {
     }
   }
 
-  private match(s: MatchStatement): void {
+  private match(table: Table, s: MatchStatement): void {
     const { left } = s;
-    if (left.family !== 0) this.emit(op.OP_FAMILY, left.family);
-    if (left.l4proto !== 0) this.emit(op.OP_L4PROTO, left.l4proto);
     const negated = s.op === '!=' ? 1 : 0;
-    if (left.type === 'ifname') {
-      const names = elementsOf(s.right).map((e) => String(e.kind === 'value' ? e.value : ''));
-      const index = this.program.nameSets.push(new NameSet(names)) - 1;
-      this.emit(op.OP_IFNAME, left.key === META_OIFNAME ? 1 : 0, index, negated);
-      return;
-    }
-    if (left.type === 'ipv6_addr') {
-      const index = this.program.addressSets.push(addressSet(s.right)) - 1;
-      this.emit(op.OP_ADDRESS6, left.key, index, negated);
-      return;
-    }
-    this.load(s);
-    if (s.mask >= 0) this.emit(op.OP_AND, s.mask | 0);
-    if (s.right.kind === 'set') {
-      const index = this.program.numberSets.push(numberSet(s.right)) - 1;
-      this.emit(op.OP_SET, index, negated);
-      return;
-    }
-    this.emit(op.OP_TEST, ...testOf(s));
+    const isPlain = left.type !== 'ifname' && left.type !== 'ipv6_addr';
+    if (isPlain && s.right.kind !== 'set' && s.right.kind !== 'named') {
+      this.guard(left);
+      this.load(left);
+      if (s.mask >= 0) this.emit(op.OP_AND, s.mask | 0);
+      this.emit(op.OP_TEST, ...testOf(s));
+    } else this.membership(left, elementsOf(table, s.right), negated, s.mask);
   }
 
-  private load(s: MatchStatement): void {
-    const { left } = s;
+  /** What must hold of the packet before the field is read. */
+  private guard(field: Field): void {
+    if (field.family !== 0) this.emit(op.OP_FAMILY, field.family);
+    if (field.l4proto !== 0) this.emit(op.OP_L4PROTO, field.l4proto);
+  }
+
+  /** The field among these keys; the evaluator keeps which one it was. */
+  private membership(field: Field, keys: readonly Rhs[], negated: number, mask = -1): void {
+    this.guard(field);
+    const { program } = this;
+    if (field.type === 'ifname') {
+      const names = keys.map((e) => String(e.kind === 'value' ? e.value : ''));
+      const index = program.nameSets.push(new NameSet(names)) - 1;
+      this.emit(op.OP_IFNAME, field.key === META_OIFNAME ? 1 : 0, index, negated);
+      return;
+    }
+    if (field.type === 'ipv6_addr') {
+      const index = program.addressSets.push(addressSet(keys)) - 1;
+      this.emit(op.OP_ADDRESS6, field.key, index, negated);
+      return;
+    }
+    this.load(field);
+    if (mask >= 0) this.emit(op.OP_AND, mask | 0);
+    this.emit(op.OP_SET, program.numberSets.push(numberSet(keys)) - 1, negated);
+  }
+
+  /** Finds the packet's key in a map; returns the elements in the order of their numbers. */
+  private lookup(table: Table, key: Field, map: MapRef): readonly SetElement[] {
+    const elements = map.kind === 'elements' ? map.elements : (table.set(map.name)?.elements ?? []);
+    const sorted = [...elements].sort((a, b) => compareScalars(first(a.key), first(b.key)));
+    this.membership(
+      key,
+      sorted.map((e) => e.key),
+      0,
+    );
+    return sorted;
+  }
+
+  /** VMAP, then one verdict per element; what continues goes on behind them. */
+  private vmap(table: Table, key: Field, map: MapRef): void {
+    const elements = this.lookup(table, key, map);
+    const targets = new Int32Array(elements.length);
+    this.emit(op.OP_VMAP, this.program.verdictMaps.push(targets) - 1);
+    elements.forEach(({ data }, i) => {
+      targets[i] = this.words.length;
+      if (data !== null && data.kind !== 'value' && data.kind !== 'continue')
+        this.statement(table, data);
+    });
+    elements.forEach(({ data }, i) => {
+      if (data?.kind === 'continue') targets[i] = this.words.length;
+    });
+  }
+
+  private load(left: Field): void {
     if (left.source === SOURCE_META) this.emit(op.OP_META, left.key);
     else if (left.source === SOURCE_CT) this.emit(op.OP_CT, left.key);
     else {
@@ -155,8 +210,9 @@ class Compiler {
   }
 }
 
-function elementsOf(rhs: Rhs): Rhs[] {
-  return rhs.kind === 'set' ? rhs.elements : [rhs];
+function elementsOf(table: Table, rhs: Rhs): readonly Rhs[] {
+  if (rhs.kind === 'set') return rhs.elements;
+  return rhs.kind === 'named' ? keysOf(table.set(rhs.name)?.elements ?? []) : [rhs];
 }
 
 /** Bounds of a right side as unsigned numbers. */
@@ -192,31 +248,20 @@ function testOf(s: MatchStatement): [test: number, from: number, to: number] {
   }
 }
 
-function numberSet(rhs: Rhs): Float64Array {
-  const pairs = elementsOf(rhs).map(bounds);
+function numberSet(keys: readonly Rhs[]): Float64Array {
+  const pairs = keys.map(bounds);
   pairs.sort((a, b) => a[0] - b[0]);
   return Float64Array.from(pairs.flat());
 }
 
-function addressSet(rhs: Rhs): Uint32Array {
-  const out: number[] = [];
-  for (const e of elementsOf(rhs)) {
-    const from = e.kind === 'range' ? e.from : e.kind === 'set' ? 0 : e.value;
-    const to = e.kind === 'range' ? e.to : from;
-    const lenBits = e.kind === 'prefix' ? e.lenBits : 128;
-    out.push(...addressWords(from, 128, 0), ...addressWords(to, lenBits, -1));
-  }
-  return Uint32Array.from(out);
+function addressSet(keys: readonly Rhs[]): Uint32Array {
+  return Uint32Array.from(
+    keys.flatMap((e) => [...addressWords(first(e)), ...addressWords(last(e))]),
+  );
 }
 
-/** Four words of an address; bits behind the prefix become those of `fill`. */
-function addressWords(address: Scalar, lenBits: number, fill: number): number[] {
-  const bytes = address as Uint8Array;
-  return [0, 1, 2, 3].map((i) => {
-    const keep = lenBits - 32 * i;
-    const mask = keep >= 32 ? -1 : keep <= 0 ? 0 : -1 << (32 - keep);
-    return ((loadInt32(bytes, 4 * i) & mask) | (fill & ~mask)) >>> 0;
-  });
+function addressWords(address: Scalar): number[] {
+  return [0, 4, 8, 12].map((at) => loadInt32(address as Uint8Array, at) >>> 0);
 }
 
 const ICMP_CODES: Record<string, number> = {
@@ -243,6 +288,7 @@ const ICMPX_CODES: Record<string, readonly [number, number]> = {
 
 /** ICMP type and code, ICMPv6 type and code. */
 function rejectCodes(type: string, code: string): [number, number, number, number] {
+  if (type === 'tcp reset') return [-1, 0, 0, 0];
   if (type === 'icmp') return [3, ICMP_CODES[code] ?? 3, 1, 4];
   if (type === 'icmpv6') return [3, 3, 1, ICMPV6_CODES[code] ?? 4];
   const [four, six] = ICMPX_CODES[code] ?? [3, 4];
@@ -268,6 +314,8 @@ export function needsConntrack(statements: readonly Statement[]): boolean {
       s.kind === 'flow' ||
       s.kind === 'nat' ||
       (s.kind === 'match' && s.left.source === SOURCE_CT) ||
-      (s.kind === 'set-mark' && (s.target === 'ct' || s.from === 'ct')),
+      (s.kind === 'set-mark' && (s.target === 'ct' || s.from === 'ct')) ||
+      (s.kind === 'map-mark' && (s.target === 'ct' || s.key.source === SOURCE_CT)) ||
+      (s.kind === 'vmap' && s.key.source === SOURCE_CT),
   );
 }

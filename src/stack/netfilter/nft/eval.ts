@@ -13,6 +13,7 @@ import type { HookState } from '../hooks.ts';
 import type { StackPort } from '../stack-port.ts';
 import { TRACE_RULE } from '../trace-steps.ts';
 import * as fields from './fields.ts';
+import { limitMatches } from './limit.ts';
 import * as op from './program.ts';
 import type { Program } from './program.ts';
 
@@ -28,7 +29,7 @@ OP_LENGTHS[op.OP_NETWORK] = OP_LENGTHS[op.OP_TRANSPORT] = 5;
 OP_LENGTHS[op.OP_META] = OP_LENGTHS[op.OP_CT] = OP_LENGTHS[op.OP_AND] = 2;
 OP_LENGTHS[op.OP_TEST] = OP_LENGTHS[op.OP_ADDRESS6] = OP_LENGTHS[op.OP_IFNAME] = 4;
 OP_LENGTHS[op.OP_SET] = 3;
-OP_LENGTHS[op.OP_FLOW] = 2;
+OP_LENGTHS[op.OP_FLOW] = OP_LENGTHS[op.OP_MAPVALUE] = OP_LENGTHS[op.OP_LIMIT] = 2;
 
 export class Evaluator {
   program: Program;
@@ -40,6 +41,8 @@ export class Evaluator {
   private located = false;
   private hasTransport = false;
   private register = 0;
+  /** Number of the element that the last set instruction found, −1 for none. */
+  private found = -1;
 
   constructor(stack: StackPort, ct: Conntrack, program: Program) {
     this.stack = stack;
@@ -68,6 +71,9 @@ export class Evaluator {
         case op.OP_RULE:
           next = code[pc + 1];
           pc += 3;
+          break;
+        case op.OP_VMAP:
+          pc = program.verdictMaps[code[pc + 1]][this.found];
           break;
         case op.OP_END:
         case op.OP_RETURN:
@@ -139,19 +145,26 @@ export class Evaluator {
       case op.OP_TEST:
         return test(code[pc + 1], this.register, code[pc + 2], code[pc + 3]);
       case op.OP_SET: {
-        const found = inNumbers(program.numberSets[code[pc + 1]], this.register >>> 0);
-        return found !== (code[pc + 2] !== 0);
+        this.found = findNumber(program.numberSets[code[pc + 1]], this.register >>> 0);
+        return this.found >= 0 !== (code[pc + 2] !== 0);
       }
       case op.OP_ADDRESS6: {
         const set = program.addressSets[code[pc + 2]];
-        const found = inAddresses(set, skb.bytes, skb.networkAt + code[pc + 1]);
-        return found !== (code[pc + 3] !== 0);
+        this.found = findAddress(set, skb.bytes, skb.networkAt + code[pc + 1]);
+        return this.found >= 0 !== (code[pc + 3] !== 0);
       }
       case op.OP_IFNAME: {
         const dev = code[pc + 1] === 0 ? state.inDev : state.outDev;
         if (dev === null) return false;
-        const found = program.nameSets[code[pc + 2]].has(dev.ifindex, dev.name);
-        return found !== (code[pc + 3] !== 0);
+        this.found = program.nameSets[code[pc + 2]].find(dev.ifindex, dev.name);
+        return this.found >= 0 !== (code[pc + 3] !== 0);
+      }
+      case op.OP_MAPVALUE:
+        this.register = program.valueMaps[code[pc + 1]][this.found];
+        return true;
+      case op.OP_LIMIT: {
+        const { nowPs } = this.stack.scheduler;
+        return limitMatches(program.limits[code[pc + 1]], skb.lenBytes, nowPs);
       }
       default:
         return program.flowtables[code[pc + 1]].add(skb, state);
@@ -166,7 +179,8 @@ export class Evaluator {
   private locate(skb: SkBuff, state: HookState): boolean {
     if (this.located) return this.hasTransport;
     this.located = true;
-    this.hasTransport = this.view.locate(skb.bytes, skb.networkAt, skb.lenBytes, state.family);
+    this.hasTransport =
+      state.family !== 0 && this.view.locate(skb.bytes, skb.networkAt, skb.lenBytes, state.family);
     return this.hasTransport;
   }
 
@@ -192,7 +206,7 @@ export class Evaluator {
         this.register = state.family;
         return true;
       case fields.META_PROTOCOL:
-        this.register = state.family === AF_INET6 ? 0x86dd : 0x0800;
+        this.register = skb.protocol;
         return true;
       case fields.META_IIF:
         this.register = state.inDev === null ? 0 : state.inDev.ifindex;
@@ -246,7 +260,8 @@ export class Evaluator {
     const conn = skb.nfct as Connection | null;
     const row = conn === null || conn.id < 0 ? -1 : conn.id * ROW_WORDS + C_MARK;
     let value = code[pc + 3];
-    if (code[pc + 2] === 1) value &= skb.mark;
+    if (code[pc + 2] === 3) value = this.register;
+    else if (code[pc + 2] === 1) value &= skb.mark;
     else if (code[pc + 2] === 2) value &= row < 0 ? 0 : this.ct.table.words[row];
     if (code[pc + 1] === 0) skb.mark = value >>> 0;
     else if (row >= 0) this.ct.table.words[row] = value;
@@ -255,7 +270,8 @@ export class Evaluator {
 
   private reject(code: Int32Array, pc: number, skb: SkBuff, state: HookState): void {
     const { icmp } = this.stack;
-    if (state.family === AF_INET6) icmp.sendError6(skb, code[pc + 3], code[pc + 4], 0);
+    if (code[pc + 1] < 0) this.stack.answerReset(skb, state.family);
+    else if (state.family === AF_INET6) icmp.sendError6(skb, code[pc + 3], code[pc + 4], 0);
     else icmp.sendError4(skb, code[pc + 1], code[pc + 2], 0);
   }
 
@@ -291,10 +307,12 @@ function test(kind: number, value: number, from: number, to: number): boolean {
   }
 }
 
-function inNumbers(set: Float64Array, value: number): boolean {
+/** Number of the pair that holds the value, −1 for none. */
+function findNumber(set: Float64Array, value: number): number {
   if (set.length <= 16) {
-    for (let i = 0; i < set.length; i += 2) if (value >= set[i] && value <= set[i + 1]) return true;
-    return false;
+    for (let i = 0; i < set.length; i += 2)
+      if (value >= set[i] && value <= set[i + 1]) return i >> 1;
+    return -1;
   }
   let low = 0;
   let high = set.length / 2;
@@ -303,14 +321,15 @@ function inNumbers(set: Float64Array, value: number): boolean {
     if (set[2 * middle] <= value) low = middle + 1;
     else high = middle;
   }
-  return low > 0 && value <= set[2 * low - 1];
+  return low > 0 && value <= set[2 * low - 1] ? low - 1 : -1;
 }
 
-function inAddresses(set: Uint32Array, bytes: Uint8Array, at: number): boolean {
+/** Number of the range that holds the address, −1 for none. */
+function findAddress(set: Uint32Array, bytes: Uint8Array, at: number): number {
   for (let e = 0; e < set.length; e += 8)
     if (compareWords(set, e, bytes, at) <= 0 && compareWords(set, e + 4, bytes, at) >= 0)
-      return true;
-  return false;
+      return e >> 3;
+  return -1;
 }
 
 /** Order of the words at `e` against the address. */

@@ -1,12 +1,13 @@
 // Rule sets as `nft -j list` gives them (libnftables-json, schema 1; nftables 1.0.6: no flags of flowtables, Python-like
 // spacing).
 
-import type { MatchStatement, Rhs, Statement } from './ast.ts';
+import type { Family, MatchStatement, Statement } from './ast.ts';
+import { limitJson } from './limit.ts';
 import { natJson } from './nat-print.ts';
 import { isImplied } from './print.ts';
 import type { Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
+import { mapRefJson, rhsJson } from './set-print.ts';
 import { jsonScalar } from './types.ts';
-import type { TypeName } from './types.ts';
 
 const METAINFO = {
   metainfo: { version: '1.0.6', release_name: 'Lester Gooch #5', json_schema_version: 1 },
@@ -70,7 +71,7 @@ export function chainJson(table: Table, chain: Chain): unknown {
 export function ruleJson(table: Table, chain: Chain, rule: Rule): unknown {
   const expr = rule.statements
     .filter((s, i) => !isImplied(s, rule.statements[i + 1]))
-    .map(statementJson);
+    .map((s) => statementJson(s, table.family));
   const start = {
     family: table.family,
     table: table.name,
@@ -82,7 +83,10 @@ export function ruleJson(table: Table, chain: Chain, rule: Rule): unknown {
   };
 }
 
-function statementJson(s: Statement): unknown {
+/** What a bare `reject` is in a family. */
+const REJECT_TYPES = { ip: 'icmp', ip6: 'icmpv6', inet: 'icmpx' } as const;
+
+function statementJson(s: Statement, family: Family): unknown {
   switch (s.kind) {
     case 'match':
       return matchJson(s);
@@ -97,10 +101,19 @@ function statementJson(s: Statement): unknown {
     case 'log':
       return { log: s.prefix === null ? null : { prefix: s.prefix } };
     case 'reject':
-      if (s.type === 'default') return { reject: null };
+      if (s.type === 'default')
+        return { reject: { type: REJECT_TYPES[family], expr: 'port-unreachable' } };
       return { reject: s.type === 'tcp reset' ? { type: s.type } : { type: s.type, expr: s.code } };
     case 'set-mark':
       return { mangle: { key: { [s.target]: { key: 'mark' } }, value: markValue(s) } };
+    case 'vmap':
+      return { vmap: { key: s.key.json, data: mapRefJson(s.key.type, s.map) } };
+    case 'map-mark': {
+      const value = { map: { key: s.key.json, data: mapRefJson(s.key.type, s.map) } };
+      return { mangle: { key: { [s.target]: { key: 'mark' } }, value } };
+    }
+    case 'limit':
+      return limitJson(s);
     case 'nat':
       return natJson(s);
     case 'comment':
@@ -121,13 +134,4 @@ function matchJson(s: MatchStatement): unknown {
   const op = s.op === 'any' ? 'in' : s.op === 'none' ? '!=' : s.op;
   const left = s.mask >= 0 ? { '&': [s.left.json, jsonScalar(type, s.mask)] } : s.left.json;
   return { match: { op, left, right: rhsJson(type, s.right) } };
-}
-
-function rhsJson(type: TypeName, rhs: Rhs): unknown {
-  if (rhs.kind === 'value') return jsonScalar(type, rhs.value);
-  if (rhs.kind === 'prefix')
-    return { prefix: { addr: jsonScalar(type, rhs.value), len: rhs.lenBits } };
-  if (rhs.kind === 'range')
-    return { range: [jsonScalar(type, rhs.from), jsonScalar(type, rhs.to)] };
-  return { set: rhs.elements.map((e) => rhsJson(type, e)) };
 }

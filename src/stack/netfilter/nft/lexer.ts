@@ -23,6 +23,11 @@ export class NftError extends Error {
     this.start = start;
     this.end = end;
   }
+
+  /** Whether the kernel refused, not nft itself. */
+  get isKernel(): boolean {
+    return this.message.startsWith('Could not process rule');
+  }
 }
 
 const WORD = /[A-Za-z_][A-Za-z0-9_\-./]*\*?/y;

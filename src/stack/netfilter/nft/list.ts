@@ -11,8 +11,17 @@ import {
   tableJson,
 } from './json.ts';
 import { NftError } from './lexer.ts';
-import { printChain, printCounter, printFlowTable, printTable, wrapTable } from './print.ts';
+import {
+  handleText,
+  printChain,
+  printCounter,
+  printFlowTable,
+  printTable,
+  wrapTable,
+} from './print.ts';
 import type { Ruleset, Table } from './ruleset.ts';
+import type { NamedSet } from './set-model.ts';
+import { printSet, setJson } from './set-print.ts';
 
 interface ListOptions {
   handles: boolean;
@@ -49,9 +58,20 @@ function selectTables(ruleset: Ruleset, command: Command): Table[] {
     name === '' ||
     (object === 'chain' && table.chain(name) !== undefined) ||
     (object === 'counter' && table.counter(name) !== undefined) ||
+    ((object === 'set' || object === 'map') && setsOf(table, command).length > 0) ||
     (object === 'flowtable' && table.flowtable(name) !== undefined);
   if (!exists) refuse(ENOENT, command.namePlace.start, command.namePlace.end);
   return [table];
+}
+
+/** The sets or maps that a command names. */
+function setsOf(table: Table, { object, name }: Command): NamedSet[] {
+  const maps = object === 'map' || object === 'maps';
+  return table.sets.filter((s) => s.isMap === maps && (name === '' || s.name === name));
+}
+
+function isSetObject(object: string): boolean {
+  return object === 'set' || object === 'sets' || object === 'map' || object === 'maps';
 }
 
 function listText(tables: readonly Table[], command: Command, handles: boolean): string {
@@ -64,27 +84,20 @@ function listText(tables: readonly Table[], command: Command, handles: boolean):
       if (object === 'ruleset' || object === 'table') return printTable(t, handles, () => true);
       if (object === 'flowtables' || object === 'flowtable') {
         const list = t.flowtables.filter((f) => picked(f.name));
-        return wrapTable(
-          t,
-          list.map((f) => printFlowTable(f, handles)),
-          false,
-        );
+        return wrapTable(t, [list.map((f) => printFlowTable(f, handles)).join('')], false);
       }
       if (object === 'counters' || object === 'counter') {
         const list = t.counters.filter((c) => picked(c.name));
-        return wrapTable(
-          t,
-          list.map((c) => printCounter(c, handles)),
-          false,
-        );
+        return wrapTable(t, [list.map((c) => printCounter(c, handles)).join('')], false);
+      }
+      if (isSetObject(object)) {
+        const list = setsOf(t, command).map((s) => printSet(s, handleText(s.handle, handles)));
+        return wrapTable(t, [list.join('')], false);
       }
       const list = t.chains.filter((c) => picked(c.name));
       const bare = object === 'chains';
-      return wrapTable(
-        t,
-        list.map((c) => printChain(bare ? { ...c, rules: [] } : c, handles)),
-        false,
-      );
+      const texts = list.map((c) => printChain(bare ? { ...c, rules: [] } : c, handles));
+      return wrapTable(t, [texts.join('')], false);
     })
     .join('');
 }
@@ -98,6 +111,8 @@ function listJson(tables: readonly Table[], command: Command): unknown[] {
     if (whole || object === 'tables') out.push(tableJson(t));
     if (whole || object === 'counters' || object === 'counter')
       for (const c of t.counters) if (picked(c.name)) out.push(counterJson(t, c));
+    if (whole) for (const s of t.sets) out.push(setJson(t, s));
+    else if (isSetObject(object)) for (const s of setsOf(t, command)) out.push(setJson(t, s));
     if (whole || object === 'flowtables' || object === 'flowtable')
       for (const f of t.flowtables) if (picked(f.name)) out.push(flowTableJson(t, f));
     if (whole || object === 'chains' || object === 'chain') {

@@ -1,8 +1,9 @@
 // The rule set of a machine and nft(8) on it (nftables 1.0.6): parse, apply as one transaction, run; list as text or JSON.
 //
 // A committed rule set is compiled into one program; base chains become hooks. Conntrack's hooks are registered for a family
-// while some rule of that family needs them. Left out: named sets and maps, monitor, the netlink encoding.
+// while some rule of that family needs them. Left out: dynamic sets and timeouts of elements, the netlink encoding.
 
+import type { NetDevice } from '../../../../driver/netdev.ts';
 import type { SkBuff } from '../../../../driver/skb.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
 import { ConntrackHooks } from '../conntrack/hooks.ts';
@@ -13,15 +14,19 @@ import type { StackPort } from '../stack-port.ts';
 import { NatHooks } from '../nat/hooks.ts';
 import type { Nat } from '../nat/nat.ts';
 import { TRACE_CHAIN_VERDICT } from '../trace-steps.ts';
+import type { Change } from './changes.ts';
 import { parseCommands } from './command-parser.ts';
 import type { Command } from './command-parser.ts';
 import { compileRuleset, needsConntrack } from './compile.ts';
 import { Evaluator } from './eval.ts';
 import { NftError, renderError } from './lexer.ts';
+import { jsonToSource } from './json-input.ts';
+import { JsonFault } from './json-shape.ts';
 import { listCommand } from './list.ts';
+import { MONITOR_JSON, MONITOR_TEXT, monitorJson, monitorText } from './monitor.ts';
 import { Ruleset } from './ruleset.ts';
 import type { Family } from './ast.ts';
-import { applyCommand, copyRuleset } from './transaction.ts';
+import { applyCommand, copyRuleset, keepHandles } from './transaction.ts';
 
 /** What a run of nft(8) gives. */
 export interface NftResult {
@@ -104,6 +109,9 @@ export class Nft {
   private readonly hooks: ConntrackHooks;
   private readonly tracked = new Set<number>();
   private registrations: Registration[] = [];
+  private ingress: { dev: NetDevice; hook: Hook }[] = [];
+  /** Transactions so far, and the empty rule set. */
+  private generation = 1;
 
   constructor(stack: StackPort, conntrack: Conntrack, flowtables: FlowTables, nat: Nat) {
     this.stack = stack;
@@ -132,6 +140,10 @@ export class Nft {
       else if (!readFlags(arg, options))
         return { status: 1, stdout: '', stderr: `nft: unrecognized option '${arg}'\n` };
     }
+    if (file === null && words[0] === 'monitor') {
+      this.stack.monitors.open(options.json ? MONITOR_JSON : MONITOR_TEXT);
+      return { status: 0, stdout: '', stderr: '' };
+    }
     if (file === null) return this.runSource(words.join(' '), null, options);
     const text = file === '-' ? stdin : readFile(file);
     const name = file === '-' ? '/dev/stdin' : file;
@@ -148,6 +160,8 @@ export class Nft {
   }
 
   private runSource(source: string, file: string | null, options: NftOptions): NftResult {
+    const document = options.json ? parseJson(source) : undefined;
+    if (document !== undefined) return this.runJson(document, options);
     try {
       const commands = parseCommands(source);
       if (commands.length === 0 && file === null)
@@ -159,9 +173,22 @@ export class Nft {
     }
   }
 
+  /** A JSON document; whatever is wrong in it has no place. */
+  private runJson(document: unknown, options: NftOptions): NftResult {
+    try {
+      const commands = parseCommands(jsonToSource(document));
+      return { status: 0, stdout: this.execute(commands, options), stderr: '' };
+    } catch (error) {
+      if (error instanceof JsonFault) return { status: 1, stdout: '', stderr: error.render() };
+      if (!(error instanceof NftError)) throw error;
+      return { status: 1, stdout: '', stderr: new JsonFault(error.message).render() };
+    }
+  }
+
   /** One transaction; the listing text. Throws NftError, and then nothing has changed. */
   private execute(commands: readonly Command[], options: NftOptions): string {
     const next = copyRuleset(this.ruleset);
+    const changes: Change[] = [];
     let stdout = '';
     let changed = false;
     try {
@@ -169,16 +196,31 @@ export class Nft {
         if (command.verb === 'list' || command.verb === 'reset')
           stdout += listCommand(next, command, options);
         else {
-          applyCommand(next, command, this.flowtables);
+          applyCommand(next, command, this.flowtables, changes);
           changed = true;
         }
       }
-      if (changed && !options.check) this.commit(next);
+      if (changed && !options.check) {
+        this.commit(next);
+        this.tellMonitors(changes);
+      }
+    } catch (error) {
+      if (error instanceof NftError && error.isKernel) keepHandles(next, this.ruleset);
+      throw error;
     } finally {
       // Without effect after a commit.
       this.flowtables.abort();
     }
     return stdout;
+  }
+
+  private tellMonitors(changes: readonly Change[]): void {
+    if (changes.length === 0) return;
+    this.generation++;
+    const { monitors } = this.stack;
+    if (monitors.isOn(MONITOR_TEXT))
+      monitors.print(MONITOR_TEXT, monitorText(changes, this.generation));
+    if (monitors.isOn(MONITOR_JSON)) monitors.print(MONITOR_JSON, monitorJson(changes));
   }
 
   /** Makes a rule set the running one. */
@@ -188,6 +230,8 @@ export class Nft {
     for (const { family, hookNumber, hook, isNat } of this.registrations)
       (isNat ? this.natHooks : this.stack.hooks).unregister(family, hookNumber, hook);
     this.registrations = [];
+    for (const { dev, hook } of this.ingress) this.stack.hooks.unregisterIngress(dev, hook);
+    this.ingress = [];
     this.enableConntrack(next);
     const { program, entries } = compileRuleset(
       next,
@@ -204,6 +248,10 @@ export class Nft {
         const entry = entries.get(chain) ?? 0;
         const { priority } = chain.base;
         const hook = new ChainHook(name, priority, policy, evaluator, this.stack, entry);
+        if (chain.base.hook === 'ingress') {
+          this.registerIngress(chain.base.devices, hook);
+          continue;
+        }
         const hookNumber = (HOOK_NAMES as readonly string[]).indexOf(chain.base.hook);
         for (const family of familiesOf(table.family)) {
           const isNat = chain.base.type === 'nat';
@@ -211,6 +259,15 @@ export class Nft {
           this.registrations.push({ family, hookNumber, hook, isNat });
         }
       }
+  }
+
+  private registerIngress(devices: readonly string[], hook: Hook): void {
+    for (const name of devices) {
+      const dev = this.stack.links.byName(name);
+      if (dev === null) continue;
+      this.stack.hooks.registerIngress(dev, hook);
+      this.ingress.push({ dev, hook });
+    }
   }
 
   private enableConntrack(next: Ruleset): void {
@@ -229,6 +286,15 @@ export class Nft {
         this.hooks.put(family);
       }
     }
+  }
+}
+
+/** The document that a source is; undefined when it is none (then it is the nft language, also with -j). */
+function parseJson(source: string): unknown {
+  try {
+    return JSON.parse(source) as unknown;
+  } catch {
+    return undefined;
   }
 }
 

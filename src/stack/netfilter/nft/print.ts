@@ -1,14 +1,16 @@
 // Rule sets as `nft list` prints them (nftables 1.0.6).
 
-import type { MatchStatement, Rhs, Statement } from './ast.ts';
+import type { MatchStatement, Statement } from './ast.ts';
 import { SOURCE_META, META_L4PROTO, META_NFPROTO } from './fields.ts';
+import { printLimit } from './limit.ts';
 import { printNat } from './nat-print.ts';
 import { priorityText } from './ruleset.ts';
-import type { Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
+import type { BaseHook, Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
+import { printMapRef, printRhs, printSet } from './set-print.ts';
 import { formatScalar } from './types.ts';
-import type { TypeName } from './types.ts';
 
-function handleText(handle: number, handles: boolean): string {
+/** ` # handle N`, or nothing. */
+export function handleText(handle: number, handles: boolean): string {
   return handles ? ` # handle ${handle}` : '';
 }
 
@@ -20,6 +22,8 @@ export function printTable(
 ): string {
   const parts: string[] = [];
   if (only('counter')) for (const c of table.counters) parts.push(printCounter(c, handles));
+  if (only('set'))
+    for (const s of table.sets) parts.push(printSet(s, handleText(s.handle, handles)));
   if (only('flowtable')) for (const f of table.flowtables) parts.push(printFlowTable(f, handles));
   if (only('chain')) for (const c of table.chains) parts.push(printChain(c, handles));
   return wrapTable(table, parts, handles);
@@ -50,11 +54,17 @@ export function printChain(chain: Chain, handles: boolean): string {
   const { base } = chain;
   if (base !== null) {
     const priority = priorityText(base.priority, base.hook);
-    text += `\t\ttype ${base.type} hook ${base.hook} priority ${priority}; policy ${base.policy};\n`;
+    text += `\t\ttype ${base.type} hook ${base.hook}${devicesText(base)} priority ${priority}; policy ${base.policy};\n`;
   }
   for (const rule of chain.rules)
     text += `\t\t${printRule(rule)}${handleText(rule.handle, handles)}\n`;
   return `${text}\t}\n`;
+}
+
+/** The devices of an ingress chain. */
+function devicesText({ devices }: BaseHook): string {
+  if (devices.length === 0) return '';
+  return devices.length === 1 ? ` device "${devices[0]}"` : ` devices = { ${devices.join(', ')} }`;
 }
 
 /** One rule without its handle. */
@@ -94,6 +104,12 @@ function printStatement(s: Statement): string {
       return printReject(s.type, s.code);
     case 'set-mark':
       return printSetMark(s);
+    case 'vmap':
+      return `${s.key.text} vmap ${printMapRef(s.key.type, s.map)}`;
+    case 'map-mark':
+      return `${s.target} mark set ${s.key.text} map ${printMapRef(s.key.type, s.map)}`;
+    case 'limit':
+      return printLimit(s);
     case 'comment':
       return '';
     case 'nat':
@@ -104,7 +120,7 @@ function printStatement(s: Statement): string {
 }
 
 function printReject(type: string, code: string): string {
-  if (type === 'default') return 'reject';
+  if (type === 'default' || (type === 'icmpx' && code === 'port-unreachable')) return 'reject';
   return type === 'tcp reset' ? 'reject with tcp reset' : `reject with ${type} ${code}`;
 }
 
@@ -129,11 +145,4 @@ function printMatch(s: MatchStatement): string {
   if (type === 'tcp_flag' && s.op === 'any' && s.right.kind === 'value')
     return `${s.left.text} ${formatScalar(type, s.right.value).replaceAll(' | ', ',')}`;
   return `${s.left.text} ${op}${printRhs(type, s.right)}`;
-}
-
-function printRhs(type: TypeName, rhs: Rhs): string {
-  if (rhs.kind === 'value') return formatScalar(type, rhs.value);
-  if (rhs.kind === 'prefix') return `${formatScalar(type, rhs.value)}/${rhs.lenBits}`;
-  if (rhs.kind === 'range') return `${formatScalar(type, rhs.from)}-${formatScalar(type, rhs.to)}`;
-  return `{ ${rhs.elements.map((e) => printRhs(type, e)).join(', ')} }`;
 }

@@ -6,6 +6,7 @@
 import type { SkBuff } from '../../../../driver/skb.ts';
 import type { FlowTable } from '../flowtable/flowtable.ts';
 import type { HookState } from '../hooks.ts';
+import type { LimitStatement } from './ast.ts';
 
 /** RULE next handle */
 export const OP_RULE = 0;
@@ -43,13 +44,20 @@ export const OP_GOTO = 16;
 export const OP_RETURN = 17;
 /** FLOW index: `flow add`; goes on within the rule only when a flow was made. */
 export const OP_FLOW = 18;
-/** SETMARK target (0 meta, 1 ct) source (0 value, 1 meta, 2 ct) value-or-mask */
+/** SETMARK target (0 meta, 1 ct) source (0 value, 1 meta, 2 ct, 3 the register) value-or-mask */
 export const OP_SETMARK = 19;
 export const OP_NOTRACK = 20;
-/** REJECT type4 code4 type6 code6 */
+/** REJECT type4 code4 type6 code6; type4 −1: a TCP reset */
 export const OP_REJECT = 21;
 /** NAT index: a verdict, unless the statement is for the other family. */
 export const OP_NAT = 22;
+
+/** VMAP index: goes to the verdict of the element that the SET, ADDRESS6 or IFNAME before it found. */
+export const OP_VMAP = 23;
+/** MAPVALUE index: the value of the element found to the register. */
+export const OP_MAPVALUE = 24;
+/** LIMIT index: fails beyond the rate (or within it, for `over`). */
+export const OP_LIMIT = 25;
 
 export const TEST_EQ = 0;
 export const TEST_NE = 1;
@@ -61,19 +69,22 @@ export const TEST_NONE = 5;
 
 /** Names of one `iifname`/`oifname` match; a trailing `*` matches any rest. Answers are kept by ifindex. */
 export class NameSet {
-  private readonly exact: ReadonlySet<string>;
-  private readonly prefixes: readonly string[];
+  private readonly patterns: readonly string[];
   private readonly names: string[] = [];
-  private readonly answers: boolean[] = [];
+  private readonly answers: number[] = [];
 
   constructor(patterns: readonly string[]) {
-    this.exact = new Set(patterns.filter((p) => !p.endsWith('*')));
-    this.prefixes = patterns.filter((p) => p.endsWith('*')).map((p) => p.slice(0, -1));
+    this.patterns = patterns;
   }
 
-  has(ifindex: number, name: string): boolean {
+  /** Number of the first pattern that the device's name matches, −1 for none. */
+  find(ifindex: number, name: string): number {
     if (this.names[ifindex] === name) return this.answers[ifindex];
-    const answer = this.exact.has(name) || this.prefixes.some((p) => name.startsWith(p));
+    const exact = this.patterns.indexOf(name);
+    const answer =
+      exact >= 0
+        ? exact
+        : this.patterns.findIndex((p) => p.endsWith('*') && name.startsWith(p.slice(0, -1)));
     this.names[ifindex] = name;
     this.answers[ifindex] = answer;
     return answer;
@@ -103,6 +114,10 @@ export class Program {
   readonly counters: Float64Array[] = [];
   readonly flowtables: FlowTable[] = [];
   readonly nats: NatAction[] = [];
+  /** Address to go on at, by element. */
+  readonly verdictMaps: Int32Array[] = [];
+  readonly valueMaps: Int32Array[] = [];
+  readonly limits: LimitStatement[] = [];
   /** Table and chain by rule address, for traces. */
   readonly places = new Map<number, string>();
 }

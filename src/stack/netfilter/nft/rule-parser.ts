@@ -1,19 +1,22 @@
 // The statements of a rule: matches, verdicts, counters, flow add, marks, NAT (nft 1.0.6 grammar, the part in fields.ts).
 // What nft knows and this model does not is refused with EOPNOTSUPP's text at its place, never ignored.
 
-import type { Rhs, Statement } from './ast.ts';
+import type { Statement } from './ast.ts';
 import type { MatchOp } from './ast.ts';
 import type { Cursor } from './cursor.ts';
 import { ctField, isPayload, isUnqualifiedMeta, metaField, payloadField } from './fields.ts';
 import type { Field } from './fields.ts';
+import { IPPROTO_TCP } from '../conntrack/tuple.ts';
 import { NftError } from './lexer.ts';
+import { parseLimit } from './limit.ts';
 import { parseNat } from './nat-parser.ts';
-import { compareScalars, isBitmask, parseScalar } from './types.ts';
-import type { Scalar, TypeName } from './types.ts';
+import { parseMapRef } from './set-parser.ts';
+import { isBitmask } from './types.ts';
+import { parseRhs } from './value-parser.ts';
 
 /** Words that begin statements which nft has and the model has not. */
 const UNSUPPORTED = new Set(
-  'limit quota queue dup fwd tproxy synproxy add update delete last xt numgen jhash symhash fib rt socket ipsec osf ether vlan arp sctp dccp ah esp comp exthdr hbh rt0 frag dst mh'.split(
+  'quota queue dup fwd tproxy synproxy add update delete last xt numgen jhash symhash fib rt socket ipsec osf ether vlan arp sctp dccp ah esp comp exthdr hbh rt0 frag dst mh'.split(
     ' ',
   ),
 );
@@ -27,7 +30,29 @@ export function parseStatements(cursor: Cursor): Statement[] {
   const statements: Statement[] = [];
   while (!cursor.atEnd) statements.push(parseStatement(cursor));
   if (statements.length === 0) cursor.fail();
-  return statements;
+  return withDependencies(statements);
+}
+
+/** `reject with tcp reset` is for TCP: nft adds the match unless the rule has it. */
+function withDependencies(statements: Statement[]): Statement[] {
+  const at = statements.findIndex((s) => s.kind === 'reject' && s.type === 'tcp reset');
+  const left = metaField('l4proto');
+  if (at < 0 || left === null || statements.slice(0, at).some(impliesTcp)) return statements;
+  const match: Statement = {
+    kind: 'match',
+    left,
+    mask: -1,
+    op: '==',
+    right: { kind: 'value', value: IPPROTO_TCP },
+  };
+  return [...statements.slice(0, at), match, ...statements.slice(at)];
+}
+
+function impliesTcp(s: Statement): boolean {
+  if (s.kind !== 'match' || s.op === '!=') return false;
+  if (s.left.l4proto === IPPROTO_TCP) return true;
+  const named = ['meta l4proto', 'ip protocol', 'ip6 nexthdr'].includes(s.left.text);
+  return named && s.right.kind === 'value' && s.right.value === IPPROTO_TCP;
 }
 
 function parseStatement(cursor: Cursor): Statement {
@@ -38,6 +63,7 @@ function parseStatement(cursor: Cursor): Statement {
   if (simple !== null) return simple;
   if (word === 'counter') return parseCounter(cursor);
   if (word === 'flow') return parseFlow(cursor);
+  if (word === 'limit') return parseLimit(cursor);
   if (word === 'log') return parseLog(cursor);
   if (word === 'reject') return parseReject(cursor);
   if (word === 'comment') {
@@ -122,17 +148,16 @@ function parseSetMark(cursor: Cursor, word: string): Statement {
   const target = word === 'ct' ? 'ct' : 'meta';
   if (cursor.token.kind === 'number')
     return { kind: 'set-mark', target, value: cursor.number(), from: null, mask: -1 };
-  const from = cursor.is('ct') ? 'ct' : 'meta';
-  if (!cursor.take('ct') && !cursor.take('meta')) cursor.fail();
-  cursor.expect('mark');
+  const key = parseField(cursor);
+  if (cursor.take('map'))
+    return { kind: 'map-mark', target, key, map: parseMapRef(cursor, key, 'mark') };
+  if (key.text !== 'meta mark' && key.text !== 'ct mark') {
+    cursor.at--;
+    cursor.fail();
+  }
+  const from = key.text === 'ct mark' ? 'ct' : 'meta';
   const mask = cursor.take('&') ? cursor.number() : -1;
   return { kind: 'set-mark', target, value: 0, from, mask };
-}
-
-function scalarOf(type: TypeName, text: string, bits: number, start: number, end: number): Scalar {
-  const parsed = parseScalar(type, text, bits);
-  if (!parsed.ok) throw new NftError(parsed.message, start, end);
-  return parsed.value;
 }
 
 /** Left side of a match. */
@@ -174,6 +199,8 @@ const OPERATORS = new Set(['==', '!=', '<', '>', '<=', '>=']);
 
 function parseMatch(cursor: Cursor): Statement {
   const left = parseField(cursor);
+  if (cursor.take('vmap'))
+    return { kind: 'vmap', key: left, map: parseMapRef(cursor, left, 'verdict') };
   let mask = -1;
   if (cursor.take('&')) {
     const open = cursor.take('(');
@@ -192,77 +219,4 @@ function parseMatch(cursor: Cursor): Statement {
     else if (op === '!=' && left.type !== 'tcp_flag') op = 'none';
   }
   return { kind: 'match', left, mask, op, right };
-}
-
-function parseRhs(cursor: Cursor, field: Field, lists: boolean): Rhs {
-  if (cursor.is('@')) unsupported(cursor.token.start, cursor.peek(1).end);
-  if (cursor.take('{')) return parseSet(cursor, field);
-  const value = parseValue(cursor, field);
-  if (cursor.take('/')) {
-    const place = cursor.token;
-    const lenBits = cursor.number();
-    if (lenBits > field.widthBits)
-      throw new NftError('Prefix length is longer than the address', place.start, place.end);
-    return { kind: 'prefix', value: maskScalar(value, lenBits, field.widthBits), lenBits };
-  }
-  if (cursor.take('-')) {
-    const place = cursor.token;
-    const to = parseValue(cursor, field);
-    if (compareScalars(value, to) > 0)
-      throw new NftError('Range has zero or negative size', place.start, place.end);
-    return { kind: 'range', from: value, to };
-  }
-  if (!isBitmask(field.type)) return { kind: 'value', value };
-  let bits = value as number;
-  while ((lists && cursor.take(',')) || cursor.take('|'))
-    bits |= parseValue(cursor, field) as number;
-  return { kind: 'value', value: bits };
-}
-
-function parseSet(cursor: Cursor, field: Field): Rhs {
-  const elements: Rhs[] = [];
-  cursor.skipNewlines();
-  while (!cursor.is('}')) {
-    elements.push(parseRhs(cursor, field, false));
-    cursor.skipNewlines();
-    if (!cursor.take(',')) break;
-    cursor.skipNewlines();
-  }
-  cursor.expect('}');
-  elements.sort((a, b) => compareScalars(first(a), first(b)));
-  return { kind: 'set', elements: dedupe(elements) };
-}
-
-function first(rhs: Rhs): Scalar {
-  if (rhs.kind === 'range') return rhs.from;
-  return rhs.kind === 'set' ? 0 : rhs.value;
-}
-
-function dedupe(elements: Rhs[]): Rhs[] {
-  const seen = new Set<string>();
-  return elements.filter((e) => {
-    const key = JSON.stringify(e);
-    if (seen.has(key)) return false;
-    seen.add(key);
-    return true;
-  });
-}
-
-function parseValue(cursor: Cursor, field: Field): Scalar {
-  const { token } = cursor;
-  if (token.kind === 'punct' || token.kind === 'newline' || token.kind === 'end') cursor.fail();
-  cursor.next();
-  return scalarOf(field.type, token.text, field.widthBits, token.start, token.end);
-}
-
-function maskScalar(value: Scalar, lenBits: number, widthBits: number): Scalar {
-  if (typeof value === 'number') {
-    const keep = 2 ** (widthBits - lenBits);
-    return Math.floor(value / keep) * keep;
-  }
-  if (typeof value === 'string') return value;
-  return value.map((byte, i) => {
-    const left = lenBits - 8 * i;
-    return left >= 8 ? byte : left <= 0 ? 0 : byte & (0xff << (8 - left));
-  });
 }

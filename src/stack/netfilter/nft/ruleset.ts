@@ -1,10 +1,11 @@
 // The rule set as the kernel holds it: tables with chains, rules, named counters and flowtables, each with its handle.
 //
 // Handles: tables count machine-wide; everything else counts within its table, in the order in which a transaction makes
-// things (chains, then counters, then flowtables, then rules; an anonymous set takes a handle before its rule).
+// things (chains, then counters, sets, flowtables, rules; an anonymous set takes a handle before its rule).
 
 import type { Binding } from '../flowtable/binding.ts';
 import type { Family, Statement } from './ast.ts';
+import type { NamedSet } from './set-model.ts';
 
 export type ChainType = 'filter' | 'nat' | 'route';
 
@@ -13,6 +14,8 @@ export interface BaseHook {
   hook: string;
   priority: number;
   policy: 'accept' | 'drop';
+  /** Of an ingress chain, by name; empty for the others. */
+  devices: string[];
 }
 
 export interface Rule {
@@ -54,6 +57,8 @@ export class Table {
   nextHandle = 1;
   readonly chains: Chain[] = [];
   readonly counters: Counter[] = [];
+  /** Sets and maps share their names. */
+  readonly sets: NamedSet[] = [];
   readonly flowtables: FlowTableConfig[] = [];
 
   constructor(family: Family, name: string, handle: number) {
@@ -68,6 +73,10 @@ export class Table {
 
   counter(name: string): Counter | undefined {
     return this.counters.find((c) => c.name === name);
+  }
+
+  set(name: string): NamedSet | undefined {
+    return this.sets.find((s) => s.name === name);
   }
 
   flowtable(name: string): FlowTableConfig | undefined {

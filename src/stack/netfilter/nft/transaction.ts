@@ -1,14 +1,18 @@
 // Changes of the rule set: commands are applied to a copy, which replaces the rule set only when all of them could be done
 // (nf_tables' batch). Refusals carry the kernel's errno text and the place in the source that nft underlines.
 
-import { EBUSY, EEXIST, ENOENT, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
+import { EEXIST, ENOENT, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
 import type { Binding } from '../flowtable/binding.ts';
-import type { Place, Statement } from './ast.ts';
+import type { Place, SetElement, Statement } from './ast.ts';
+import type { ChainSpec, CounterSpec, FlowTableSpec } from './block-parser.ts';
+import type { Change } from './changes.ts';
+import type { Command } from './command-parser.ts';
 import { checkNat, checkNatPlaces, isNatChainRefused } from './nat-check.ts';
-import type { ChainSpec, Command, CounterSpec, FlowTableSpec } from './command-parser.ts';
 import { NftError } from './lexer.ts';
+import { applyDelete, applyFlush } from './deletion.ts';
+import { addSet, changeElements, checkSetUse, checkTarget } from './set-transaction.ts';
 import { Ruleset, Table } from './ruleset.ts';
-import type { Chain, FlowTableConfig } from './ruleset.ts';
+import type { BaseHook, Chain, FlowTableConfig } from './ruleset.ts';
 
 /** What a transaction asks of the machine about a flowtable before it is made. */
 export interface FlowTableCheck {
@@ -41,17 +45,32 @@ export function copyRuleset(from: Ruleset): Ruleset {
       copy.chains.push({ ...chain, base, rules: [...chain.rules] });
     }
     copy.counters.push(...table.counters);
+    for (const set of table.sets) copy.sets.push({ ...set, elements: [...set.elements] });
     for (const ft of table.flowtables) copy.flowtables.push({ ...ft, devices: [...ft.devices] });
     to.tables.push(copy);
   }
   return to;
 }
 
-/** Applies one command. Throws NftError. */
-export function applyCommand(ruleset: Ruleset, command: Command, check: FlowTableCheck): void {
-  if (command.verb === 'delete') applyDelete(ruleset, command);
-  else if (command.verb === 'flush') applyFlush(ruleset, command);
-  else applyAdd(ruleset, command, check);
+/** A refused transaction leaves nothing behind but its handles: the kernel does not give them out again. */
+export function keepHandles(refused: Ruleset, standing: Ruleset): void {
+  for (const table of standing.tables) {
+    const copy = refused.tables.find((t) => t.handle === table.handle);
+    if (copy !== undefined) table.nextHandle = copy.nextHandle;
+  }
+}
+
+/** Applies one command and notes what it changed. Throws NftError. */
+export function applyCommand(
+  ruleset: Ruleset,
+  command: Command,
+  check: FlowTableCheck,
+  changes: Change[],
+): void {
+  if (command.verb === 'delete') applyDelete(ruleset, command, changes);
+  else if (command.verb === 'flush') applyFlush(ruleset, command, changes);
+  else if (command.verb === 'rename') renameChain(ruleset, command, changes);
+  else applyAdd(ruleset, command, check, changes);
 }
 
 function tableOf(ruleset: Ruleset, command: Command): Table {
@@ -62,42 +81,65 @@ function chainOf(table: Table, command: Command): Chain {
   return table.chain(command.name) ?? refuse(ENOENT, command.namePlace);
 }
 
-function applyAdd(ruleset: Ruleset, command: Command, check: FlowTableCheck): void {
+function applyAdd(
+  ruleset: Ruleset,
+  command: Command,
+  check: FlowTableCheck,
+  changes: Change[],
+): void {
   if (command.object === 'table') {
     let table = ruleset.find(command.family, command.table);
     if (table !== undefined && command.verb === 'create') refuse(EEXIST, command.tablePlace);
+    if (table !== undefined) changes.push({ verb: 'add', object: 'table', table });
     if (table === undefined) {
       table = new Table(command.family, command.table, ruleset.nextTableHandle++);
       ruleset.tables.push(table);
+      changes.push({ verb: 'add', object: 'table', table });
     }
-    for (const chain of command.chains) addChain(table, chain, command);
-    for (const counter of command.counters) addCounter(table, counter, command);
+    for (const chain of command.chains) addChain(table, chain, command, check, changes);
+    for (const counter of command.counters) addCounter(table, counter, command, changes);
+    for (const set of command.sets) addSet(table, set, command.verb === 'create', changes);
     for (const ft of command.flowtables) addFlowTable(table, ft, ft.place, command, check);
-    for (const chain of command.chains) addRules(table, chain);
+    for (const chain of command.chains) addRules(table, chain, changes);
     return;
   }
   const table = tableOf(ruleset, command);
   if (command.object === 'rule') {
-    addRule(table, command);
+    addRule(table, command, changes);
+    return;
+  }
+  if (command.object === 'element') {
+    changeElements(table, command, changes);
     return;
   }
   for (const chain of command.chains) {
-    addChain(table, chain, command);
-    addRules(table, chain);
+    addChain(table, chain, command, check, changes);
+    addRules(table, chain, changes);
   }
-  for (const counter of command.counters) addCounter(table, counter, command);
+  for (const counter of command.counters) addCounter(table, counter, command, changes);
+  for (const set of command.sets) addSet(table, set, command.verb === 'create', changes);
   for (const ft of command.flowtables) addFlowTable(table, ft, command.place, command, check);
 }
 
-function addChain(table: Table, spec: ChainSpec, command: Command): void {
+function addChain(
+  table: Table,
+  spec: ChainSpec,
+  command: Command,
+  check: FlowTableCheck,
+  changes: Change[],
+): void {
   const old = table.chain(spec.name);
   if (spec.base !== null && isNatChainRefused(spec.base)) refuse(EOPNOTSUPP, spec.place);
   if (old === undefined) {
     const base = spec.base === null ? null : { ...spec.base };
-    table.chains.push({ name: spec.name, handle: table.nextHandle++, base, rules: [] });
+    if (base !== null && base.hook === 'ingress') checkIngress(table, base, spec.place, check);
+    const chain = { name: spec.name, handle: table.nextHandle++, base, rules: [] };
+    table.chains.push(chain);
+    changes.push({ verb: 'add', object: 'chain', table, chain });
     return;
   }
   if (command.verb === 'create') refuse(EEXIST, spec.place);
+  changes.push({ verb: 'add', object: 'chain', table, chain: old });
   if (spec.base !== null) {
     const same =
       old.base !== null &&
@@ -111,23 +153,60 @@ function addChain(table: Table, spec: ChainSpec, command: Command): void {
   old.base.policy = spec.policy;
 }
 
-function addRules(table: Table, spec: ChainSpec): void {
+/** An ingress chain: of an inet table, type filter, on devices that exist. */
+function checkIngress(table: Table, base: BaseHook, place: Place, check: FlowTableCheck): void {
+  if (table.family !== 'inet' || base.type !== 'filter') refuse(EOPNOTSUPP, place);
+  const { errno } = check.bind(null, base.devices, false);
+  if (errno !== 0) refuse(errno, place);
+}
+
+function renameChain(ruleset: Ruleset, command: Command, changes: Change[]): void {
+  const table = tableOf(ruleset, command);
+  const chain = chainOf(table, command);
+  if (table.chain(command.newName) !== undefined) refuse(EEXIST, command.newNamePlace);
+  const renamed = { ...chain, name: command.newName };
+  table.chains.splice(table.chains.indexOf(chain), 1, renamed);
+  renameTargets(table, chain.name, command.newName);
+  changes.push({ verb: 'add', object: 'chain', table, chain: renamed });
+}
+
+/** Jumps follow the chain, whose name they print. */
+function renameTargets(table: Table, from: string, to: string): void {
+  const follow = <T extends { chain: string }>(jump: T): T =>
+    jump.chain === from ? { ...jump, chain: to } : jump;
+  const element = (e: SetElement): SetElement =>
+    e.data?.kind === 'jump' ? { ...e, data: follow(e.data) } : e;
+  const statement = (s: Statement): Statement => {
+    if (s.kind === 'jump') return follow(s);
+    if (s.kind !== 'vmap' || s.map.kind === 'named') return s;
+    return { ...s, map: { ...s.map, elements: s.map.elements.map(element) } };
+  };
+  for (const chain of table.chains)
+    chain.rules = chain.rules.map((r) => ({ ...r, statements: r.statements.map(statement) }));
+  for (const set of table.sets) set.elements = set.elements.map(element);
+}
+
+function addRules(table: Table, spec: ChainSpec, changes: Change[]): void {
   const chain = table.chain(spec.name) as Chain;
   for (const rule of spec.rules) {
-    const made = makeRule(table, chain, rule.statements, rule.place);
+    const made = makeRule(table, chain, rule.statements);
     chain.rules.push(made);
     checkNatPlaces(table, rule.place);
+    changes.push({ verb: 'add', object: 'rule', table, chain, rule: made });
   }
 }
 
-function addCounter(table: Table, spec: CounterSpec, command: Command): void {
+function addCounter(table: Table, spec: CounterSpec, command: Command, changes: Change[]): void {
   const old = table.counter(spec.name);
   if (old !== undefined) {
     if (command.verb === 'create') refuse(EEXIST, spec.place);
+    changes.push({ verb: 'add', object: 'counter', table, counter: old });
     return;
   }
   const values = Float64Array.of(spec.packets, spec.bytes);
-  table.counters.push({ name: spec.name, handle: table.nextHandle++, values });
+  const counter = { name: spec.name, handle: table.nextHandle++, values };
+  table.counters.push(counter);
+  changes.push({ verb: 'add', object: 'counter', table, counter });
 }
 
 function addFlowTable(
@@ -168,7 +247,7 @@ function addFlowTable(
   table.flowtables.push(made);
 }
 
-function addRule(table: Table, command: Command): void {
+function addRule(table: Table, command: Command, changes: Change[]): void {
   const chain = chainOf(table, command);
   let at = command.verb === 'insert' ? 0 : chain.rules.length;
   const place = command.place;
@@ -183,89 +262,39 @@ function addRule(table: Table, command: Command): void {
     if (command.index >= chain.rules.length) refuse(ENOENT, place);
     at = command.verb === 'insert' ? command.index : command.index + 1;
   }
-  const rule = makeRule(table, chain, command.statements, command.namePlace);
-  chain.rules.splice(at, command.verb === 'replace' ? 1 : 0, rule);
+  const rule = makeRule(table, chain, command.statements);
+  const old = chain.rules.splice(at, command.verb === 'replace' ? 1 : 0, rule);
+  for (const gone of old)
+    changes.push({ verb: 'delete', object: 'rule', table, chain, rule: gone });
   checkNatPlaces(table, place);
+  const verb = command.verb === 'insert' ? 'insert' : 'add';
+  changes.push({ verb, object: 'rule', table, chain, rule });
 }
 
-function makeRule(
-  table: Table,
-  chain: Chain,
-  statements: Statement[],
-  place: Place,
-): Chain['rules'][number] {
+function hasAnonymousSet(s: Statement): boolean {
+  if (s.kind === 'match') return s.right.kind === 'set';
+  return (s.kind === 'vmap' || s.kind === 'map-mark') && s.map.kind === 'elements';
+}
+
+function makeRule(table: Table, chain: Chain, statements: Statement[]): Chain['rules'][number] {
   checkNat(table.family, statements);
   let comment: string | null = null;
+  // The kernel numbers anonymous sets and the rule before it looks into them: a refused rule has used its handles up.
+  for (const s of statements) if (hasAnonymousSet(s)) table.nextHandle++;
+  const handle = table.nextHandle++;
   for (const s of statements) {
-    if (s.kind === 'match' && s.right.kind === 'set') table.nextHandle++;
+    checkSetUse(table, s);
     if (s.kind === 'comment') comment = s.text;
     if (s.kind === 'counter-name' && table.counter(s.name) === undefined) refuse(ENOENT, s);
-    if (s.kind === 'jump' && table.chain(s.chain) === undefined) refuse(ENOENT, s);
+    if (s.kind === 'jump') checkTarget(table, s.chain, s);
     if (s.kind === 'flow') {
       if (table.flowtable(s.flowtable) === undefined) refuse(ENOENT, s);
       if (chain.base !== null && chain.base.hook !== 'forward') refuse(EOPNOTSUPP, s);
     }
-    if (s.kind === 'reject' && s.type === 'tcp reset') refuse(EOPNOTSUPP, place);
   }
   return {
-    handle: table.nextHandle++,
+    handle,
     statements: statements.filter((s) => s.kind !== 'comment'),
     comment,
   };
-}
-
-function uses(table: Table, test: (s: Statement) => boolean): boolean {
-  return table.chains.some((c) => c.rules.some((r) => r.statements.some(test)));
-}
-
-function applyDelete(ruleset: Ruleset, command: Command): void {
-  const table = tableOf(ruleset, command);
-  const { name, object } = command;
-  if (object === 'table') {
-    ruleset.tables.splice(ruleset.tables.indexOf(table), 1);
-    return;
-  }
-  if (object === 'rule') {
-    const chain = chainOf(table, command);
-    const at = chain.rules.findIndex((r) => r.handle === command.handle);
-    if (at < 0) refuse(ENOENT, command.place);
-    chain.rules.splice(at, 1);
-    return;
-  }
-  if (object === 'chain') {
-    const chain = chainOf(table, command);
-    const own = new Set(chain.rules);
-    const jumped = table.chains.some((c) =>
-      c.rules.some(
-        (r) => !own.has(r) && r.statements.some((s) => s.kind === 'jump' && s.chain === name),
-      ),
-    );
-    if (jumped) refuse(EBUSY, command.namePlace);
-    table.chains.splice(table.chains.indexOf(chain), 1);
-    return;
-  }
-  if (object === 'counter') {
-    const at = table.counters.findIndex((c) => c.name === name);
-    if (at < 0) refuse(ENOENT, command.namePlace);
-    if (uses(table, (s) => s.kind === 'counter-name' && s.name === name))
-      refuse(EBUSY, command.namePlace);
-    table.counters.splice(at, 1);
-    return;
-  }
-  const at = table.flowtables.findIndex((f) => f.name === name);
-  if (at < 0) refuse(ENOENT, command.namePlace);
-  if (uses(table, (s) => s.kind === 'flow' && s.flowtable === name))
-    refuse(EBUSY, command.namePlace);
-  table.flowtables.splice(at, 1);
-}
-
-function applyFlush(ruleset: Ruleset, command: Command): void {
-  if (command.object === 'ruleset') {
-    const keep = ruleset.tables.filter((t) => command.familyGiven && t.family !== command.family);
-    ruleset.tables.splice(0, ruleset.tables.length, ...keep);
-    return;
-  }
-  const table = tableOf(ruleset, command);
-  if (command.object === 'table') for (const chain of table.chains) chain.rules.length = 0;
-  else chainOf(table, command).rules.length = 0;
 }

@@ -142,6 +142,45 @@ const SYMBOLS: Partial<Record<TypeName, Symbols>> = {
   ],
 };
 
+/** Bits of a value, for the types that always have the same. */
+const WIDTHS: Partial<Record<TypeName, number>> = {
+  ipv6_addr: 128,
+  inet_proto: 8,
+  inet_service: 16,
+  ct_dir: 8,
+  nf_proto: 8,
+  ether_type: 16,
+  icmp_type: 8,
+  icmpv6_type: 8,
+  tcp_flag: 8,
+  pkt_type: 8,
+};
+
+/** Types that a set may be declared of. */
+export const SET_TYPES: ReadonlySet<TypeName> = new Set([
+  'ipv4_addr',
+  'ipv6_addr',
+  'inet_proto',
+  'inet_service',
+  'ifname',
+  'iface_index',
+  'mark',
+  'ct_state',
+  'ct_status',
+  'ct_dir',
+  'nf_proto',
+  'ether_type',
+  'icmp_type',
+  'icmpv6_type',
+  'tcp_flag',
+  'pkt_type',
+]);
+
+/** Bits of a value of the type; 32 where the type does not say. */
+export function widthOf(type: TypeName): number {
+  return WIDTHS[type] ?? 32;
+}
+
 /** Whether `a,b` means "any of these bits". */
 export function isBitmask(type: TypeName): boolean {
   return type === 'ct_state' || type === 'ct_status' || type === 'tcp_flag';
@@ -194,6 +233,16 @@ function parseAddressOf(type: TypeName, word: string): Parsed {
 /** The type as error messages name it. */
 export function describe(type: TypeName): string {
   const names: Partial<Record<TypeName, string>> = {
+    ipv4_addr: 'IPv4 address',
+    ipv6_addr: 'IPv6 address',
+    inet_proto: 'Internet protocol',
+    inet_service: 'internet network service',
+    ifname: 'network interface name',
+    iface_index: 'network interface index',
+    ether_type: 'ethernet protocol',
+    icmp_type: 'ICMP type',
+    icmpv6_type: 'ICMPv6 type',
+    tcp_flag: 'TCP flag',
     ct_state: 'conntrack state',
     ct_status: 'conntrack status',
     ct_dir: 'conntrack direction',

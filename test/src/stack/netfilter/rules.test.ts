@@ -58,16 +58,57 @@ const match: fc.Arbitrary<Match> = fc.oneof(
     text: `meta l4proto ${name}`,
     holds: (p: Facts) => p.protocol === (name === 'tcp' ? 6 : 17),
   })),
+  fc.boolean().map((not) => ({
+    text: `th dport ${not ? '!= ' : ''}@ports`,
+    holds: (p: Facts) => (p.dport === 22 || (p.dport >= 400 && p.dport <= 8080)) !== not,
+  })),
+  fc.boolean().map((not) => ({
+    text: `ip saddr ${not ? '!= ' : ''}@hosts`,
+    holds: (p: Facts) => !p.six && (p.src === 0x0a000001 || p.src >>> 16 === 0x0a01) !== not,
+  })),
+  fc.constant({ text: 'ip6 saddr @sixes', holds: (p: Facts) => p.six && p.src >>> 16 === 0x0a00 }),
+  fc.constant({ text: 'iifname @names', holds: () => true }),
   fc.constant({ text: 'meta nfproto ipv6', holds: (p: Facts) => p.six }),
   fc.constant({ text: 'iifname "rc*"', holds: () => true }),
   fc.constant({ text: 'oifname { "rc", "x*" }', holds: () => false }),
   fc.constant({ text: 'meta length 0-60', holds: (p: Facts) => p.lenBytes <= 60 }),
 );
 
-type Verdict = 'accept' | 'drop' | 'return' | 'jump sub' | '';
+type Verdict =
+  'accept' | 'drop' | 'return' | 'jump sub' | '' | 'th dport vmap @verdicts' | typeof ANONYMOUS;
+const ANONYMOUS = 'ip saddr vmap { 10.0.0.1-10.0.0.2 : drop, 10.1.0.0/16 : continue } accept';
+
+const SETS = `
+  set ports { type inet_service; flags interval; elements = { 22, 400-8080 }; }
+  set hosts { type ipv4_addr; flags interval; elements = { 10.1.0.0/16, 10.0.0.1 }; }
+  set sixes { type ipv6_addr; flags interval; elements = { a00::/16, fe80::1 }; }
+  set names { type ifname; elements = { "lo", "rc" }; }
+  chain done { accept; }
+  map verdicts { type inet_service : verdict; flags interval;
+    elements = { 22 : drop, 80 : jump done, 443 : return, 8000-9000 : continue }; }
+`;
+
+/** What a rule says once its matches hold: a final verdict, or how to go on. */
+function verdictOf(verdict: Verdict, p: Facts): string {
+  if (verdict === 'th dport vmap @verdicts')
+    return { 22: 'drop', 80: 'accept', 443: 'return' }[p.dport] ?? '';
+  if (verdict !== ANONYMOUS) return verdict;
+  if (p.six) return '';
+  if (p.src === 0x0a000001 || p.src === 0x0a000002) return 'drop';
+  return p.src >>> 16 === 0x0a01 ? 'accept' : '';
+}
+
 const rule = fc.record({
   matches: fc.array(match, { minLength: 1, maxLength: 3 }),
-  verdict: fc.constantFrom<Verdict>('accept', 'drop', 'return', 'jump sub', ''),
+  verdict: fc.constantFrom<Verdict>(
+    'accept',
+    'drop',
+    'return',
+    'jump sub',
+    '',
+    'th dport vmap @verdicts',
+    ANONYMOUS,
+  ),
 });
 interface Rule {
   matches: Match[];
@@ -93,8 +134,9 @@ function text(name: string, rules: Rule[], base: string): string {
 function oracle(rules: Rule[], sub: Rule[], p: Facts): 'accept' | 'drop' | null {
   for (const r of rules) {
     if (!r.matches.every((m) => m.holds(p))) continue;
-    if (r.verdict === 'accept' || r.verdict === 'drop') return r.verdict;
-    if (r.verdict === 'return') return null;
+    const said = verdictOf(r.verdict, p);
+    if (said === 'accept' || said === 'drop') return said;
+    if (said === 'return') return null;
     if (r.verdict === 'jump sub') {
       const verdict = oracle(sub, [], p);
       if (verdict !== null) return verdict;
@@ -130,7 +172,8 @@ describe(`rules (seed ${SEED})`, () => {
           const policy = dropByDefault ? 'drop' : 'accept';
           const base = `type filter hook forward priority 0; policy ${policy};\n`;
           const stack = new NfStack();
-          const source = `table inet t {\n${text('sub', sub, '')}${text('fwd', rules, base)}}\n`;
+          const chains = text('sub', sub, '') + text('fwd', rules, base);
+          const source = `table inet t {\n${SETS}${chains}}\n`;
           expect(stack.nf.nft.load(source)).toBe('');
           const listed = stack.nf.nft.run(['list', 'ruleset']).stdout;
           const again = new NfStack();
@@ -145,5 +188,54 @@ describe(`rules (seed ${SEED})`, () => {
       ),
       { seed: SEED, numRuns: 300 },
     );
+  });
+});
+
+describe('limit', () => {
+  /** Packets that pass of those sent at these times (ms), by hand: a bucket refilled at the rate, `burst` deep. */
+  function passed(timesMs: number[], perSecond: number, burst: number): number {
+    let tokens = burst;
+    let last = 0;
+    return timesMs.filter((at) => {
+      tokens = Math.min(burst, tokens + ((at - last) * perSecond) / 1000);
+      last = at;
+      if (tokens < 1) return false;
+      tokens--;
+      return true;
+    }).length;
+  }
+
+  it('lets the rate and the burst through, and `over` what is beyond', () => {
+    const timesMs = [...Array.from({ length: 20 }, () => 1000), 1500, 1510, 2500, 2500, 2500, 9000];
+    for (const over of [false, true]) {
+      const stack = new NfStack();
+      const rule = `limit rate ${over ? 'over ' : ''}2/second burst 3 packets accept`;
+      const base = 'type filter hook forward priority 0; policy drop;';
+      expect(stack.nf.nft.load(`table ip t {\nchain c {\n${base}\n${rule}\n}\n}\n`)).toBe('');
+      const sent = timesMs.filter((at) => {
+        stack.at(at / 1000);
+        const p = { src: 1, dport: 80, protocol: 6, ttl: 64, six: false };
+        return stack.send(frame(p), 0).fate === 'sent';
+      }).length;
+      const within = passed(timesMs, 2, 3);
+      expect(sent).toBe(over ? timesMs.length - within : within);
+    }
+  });
+});
+
+describe('ingress chains', () => {
+  it('see packets before prerouting, on their devices only', () => {
+    const stack = new NfStack();
+    const rules = `table inet t {
+chain in { type filter hook ingress device "rc" priority 0; tcp dport 80 drop; }
+}
+`;
+    expect(stack.nf.nft.load(rules)).toBe('');
+    const p = { src: 1, dport: 80, protocol: 6, ttl: 64, six: false };
+    expect(stack.send(frame(p), 0).fate).toBe('dropped');
+    expect(stack.send(frame(p), 1).fate).toBe('sent');
+    expect(stack.send(frame({ ...p, dport: 81 }), 0).fate).toBe('sent');
+    expect(stack.nf.nft.run(['flush', 'ruleset']).stderr).toBe('');
+    expect(stack.send(frame(p), 0).fate).toBe('sent');
   });
 });

@@ -1,0 +1,133 @@
+// Deletions and flushes of a transaction. What is still referred to is refused with EBUSY.
+
+import { EBUSY, ENOENT, strerror } from '../../../../driver/errno.ts';
+import type { Place, Statement } from './ast.ts';
+import type { Change } from './changes.ts';
+import type { Command } from './command-parser.ts';
+import { NftError } from './lexer.ts';
+import type { Chain, Ruleset, Table } from './ruleset.ts';
+import { changeElements, usesSet } from './set-transaction.ts';
+import { jumpsTo } from './set-model.ts';
+
+function refuse(errno: number, place: Place): never {
+  throw new NftError(`Could not process rule: ${strerror(errno)}`, place.start, place.end);
+}
+
+function tableOf(ruleset: Ruleset, command: Command): Table {
+  return ruleset.find(command.family, command.table) ?? refuse(ENOENT, command.tablePlace);
+}
+
+function uses(table: Table, test: (s: Statement) => boolean): boolean {
+  return table.chains.some((c) => c.rules.some((r) => r.statements.some(test)));
+}
+
+/** Takes the one of this name out of its list. */
+function takeNamed<T extends { name: string }>(list: T[], command: Command): T {
+  const at = list.findIndex((one) => one.name === command.name);
+  if (at < 0) refuse(ENOENT, command.namePlace);
+  return list.splice(at, 1)[0];
+}
+
+/** Applies a `delete` command. Throws NftError. */
+export function applyDelete(ruleset: Ruleset, command: Command, changes: Change[]): void {
+  const table = tableOf(ruleset, command);
+  const { name, namePlace } = command;
+  switch (command.object) {
+    case 'table':
+      emptied(table, changes);
+      ruleset.tables.splice(ruleset.tables.indexOf(table), 1);
+      return;
+    case 'rule':
+      deleteRule(table, command, changes);
+      return;
+    case 'element':
+      changeElements(table, command, changes);
+      return;
+    case 'chain':
+      deleteChain(table, command, changes);
+      return;
+    case 'counter': {
+      if (uses(table, (s) => s.kind === 'counter-name' && s.name === name))
+        refuse(EBUSY, namePlace);
+      const counter = takeNamed(table.counters, command);
+      changes.push({ verb: 'delete', object: 'counter', table, counter });
+      return;
+    }
+    case 'set':
+    case 'map': {
+      if (uses(table, (s) => usesSet(s, name))) refuse(EBUSY, namePlace);
+      const set = takeNamed(table.sets, command);
+      changes.push({ verb: 'delete', object: 'set', table, set });
+      return;
+    }
+    default:
+      if (uses(table, (s) => s.kind === 'flow' && s.flowtable === name)) refuse(EBUSY, namePlace);
+      takeNamed(table.flowtables, command);
+  }
+}
+
+function chainOf(table: Table, command: Command): Chain {
+  return table.chain(command.name) ?? refuse(ENOENT, command.namePlace);
+}
+
+function deleteRule(table: Table, command: Command, changes: Change[]): void {
+  const chain = chainOf(table, command);
+  const at = chain.rules.findIndex((r) => r.handle === command.handle);
+  if (at < 0) refuse(ENOENT, command.place);
+  const [rule] = chain.rules.splice(at, 1);
+  changes.push({ verb: 'delete', object: 'rule', table, chain, rule });
+}
+
+function deleteChain(table: Table, command: Command, changes: Change[]): void {
+  const { name } = command;
+  const chain = chainOf(table, command);
+  const own = new Set(chain.rules);
+  const isTarget = (s: Statement): boolean =>
+    (s.kind === 'jump' && s.chain === name) ||
+    (s.kind === 'vmap' && s.map.kind === 'elements' && jumpsTo(s.map.elements, name));
+  const jumped = table.chains.some((c) =>
+    c.rules.some((r) => !own.has(r) && r.statements.some(isTarget)),
+  );
+  if (jumped || table.sets.some((set) => jumpsTo(set.elements, name)))
+    refuse(EBUSY, command.namePlace);
+  for (const rule of chain.rules)
+    changes.push({ verb: 'delete', object: 'rule', table, chain, rule });
+  table.chains.splice(table.chains.indexOf(chain), 1);
+  changes.push({ verb: 'delete', object: 'chain', table, chain });
+}
+
+/** Everything in a table goes, in the kernel's order, and the table. */
+function emptied(table: Table, changes: Change[]): void {
+  flushRules(table, table.chains, changes);
+  for (const set of table.sets) changes.push({ verb: 'delete', object: 'set', table, set });
+  for (const counter of table.counters)
+    changes.push({ verb: 'delete', object: 'counter', table, counter });
+  for (const chain of table.chains) changes.push({ verb: 'delete', object: 'chain', table, chain });
+  changes.push({ verb: 'delete', object: 'table', table });
+}
+
+function flushRules(table: Table, chains: readonly Chain[], changes: Change[]): void {
+  for (const chain of chains)
+    for (const rule of chain.rules)
+      changes.push({ verb: 'delete', object: 'rule', table, chain, rule });
+}
+
+/** Applies a `flush` command. Throws NftError. */
+export function applyFlush(ruleset: Ruleset, command: Command, changes: Change[]): void {
+  if (command.object === 'ruleset') {
+    const keep = ruleset.tables.filter((t) => command.familyGiven && t.family !== command.family);
+    for (const table of ruleset.tables) if (!keep.includes(table)) emptied(table, changes);
+    ruleset.tables.splice(0, ruleset.tables.length, ...keep);
+    return;
+  }
+  const table = tableOf(ruleset, command);
+  if (command.object === 'set' || command.object === 'map') {
+    const set = table.set(command.name) ?? refuse(ENOENT, command.namePlace);
+    for (const element of set.elements.splice(0))
+      changes.push({ verb: 'delete', object: 'element', table, set, element });
+    return;
+  }
+  const chains = command.object === 'table' ? table.chains : [chainOf(table, command)];
+  flushRules(table, chains, changes);
+  for (const chain of chains) chain.rules = [];
+}

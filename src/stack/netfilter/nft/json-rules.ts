@@ -1,0 +1,208 @@
+// Statements and expressions of JSON rules in the words of the nft language.
+
+import { ctField, isPayload, metaField, payloadField } from './fields.ts';
+import { isObject, JsonFault } from './json-shape.ts';
+import type { JsonObject } from './json-shape.ts';
+
+/** How a string value is written: as it is, or quoted (interface names). */
+type Quote = (text: string) => string;
+
+/** Interface names may hold anything: they are always quoted. Addresses, ports and symbols never need it. */
+export const quoteName: Quote = (text) =>
+  /^[0-9a-fA-F.:]+$|^[a-z][a-z0-9-]*$/.test(text) ? text : `"${text}"`;
+
+/** One statement. Throws JsonFault. */
+export function statementText(statement: unknown): string {
+  if (!isObject(statement)) throw new JsonFault('Unexpected value, expected statement object.');
+  const [kind] = Object.keys(statement);
+  const make = STATEMENTS[kind ?? ''];
+  if (make === undefined) throw new JsonFault(`Unknown statement object '${kind}'.`);
+  return make(statement[kind]);
+}
+
+const word = (text: string) => (): string => text;
+
+const STATEMENTS: Record<string, (value: unknown) => string> = {
+  match: matchText,
+  accept: word('accept'),
+  drop: word('drop'),
+  return: word('return'),
+  notrack: word('notrack'),
+  jump: (value) => `jump ${targetOf(value)}`,
+  goto: (value) => `goto ${targetOf(value)}`,
+  counter: counterText,
+  log: (value) =>
+    isObject(value) && value['prefix'] !== undefined
+      ? `log prefix "${scalar(value['prefix'])}"`
+      : 'log',
+  limit: limitText,
+  reject: rejectText,
+  mangle: mangleText,
+  vmap: (value) => mapText(value, 'vmap'),
+  flow: (value) => `flow add ${scalar(isObject(value) ? value['flowtable'] : value)}`,
+  snat: (value) => natText('snat', value),
+  dnat: (value) => natText('dnat', value),
+  masquerade: (value) => natText('masquerade', value),
+  redirect: (value) => natText('redirect', value),
+};
+
+function targetOf(value: unknown): string {
+  return scalar(isObject(value) ? value['target'] : value);
+}
+
+function scalar(value: unknown): string {
+  if (typeof value === 'string' || typeof value === 'number') return String(value);
+  throw new JsonFault('Unexpected value, expected a string or a number.');
+}
+
+function objectOf(value: unknown, what: string): JsonObject {
+  if (isObject(value)) return value;
+  throw new JsonFault(`Invalid ${what}.`);
+}
+
+function matchText(value: unknown): string {
+  const match = objectOf(value, 'match statement');
+  let left: string;
+  try {
+    left = leftText(match['left']);
+  } catch (error) {
+    if (error instanceof JsonFault) error.sentences.push('Invalid LHS of relational.');
+    throw error;
+  }
+  const op = scalar(match['op']);
+  const isName = left === 'iifname' || left === 'oifname';
+  const right = rhsText(match['right'], isName ? (text) => `"${text}"` : (text) => text);
+  if (left.includes('&')) return `${left} ${op} ${right}`;
+  return op === '==' || op === 'in' ? `${left} ${right}` : `${left} ${op} ${right}`;
+}
+
+/** A field, or `field & mask`. */
+function leftText(value: unknown): string {
+  const left = objectOf(value, 'expression');
+  const masked = left['&'];
+  if (Array.isArray(masked)) {
+    const mask: unknown = masked[1];
+    const text = Array.isArray(mask) ? `(${mask.map(scalar).join('|')})` : scalar(mask);
+    return `${leftText(masked[0])} & ${text}`;
+  }
+  const payload = left['payload'];
+  if (isObject(payload)) {
+    const [protocol, name] = [scalar(payload['protocol']), scalar(payload['field'])];
+    if (!isPayload(protocol)) throw new JsonFault(`Unknown payload protocol '${protocol}'.`);
+    if (payloadField(protocol, name) === null)
+      throw new JsonFault(`Unknown ${protocol} field '${name}'.`);
+    return `${protocol} ${name}`;
+  }
+  for (const [source, field] of [
+    ['meta', metaField],
+    ['ct', ctField],
+  ] as const) {
+    const key = left[source];
+    if (!isObject(key)) continue;
+    const name = scalar(key['key']);
+    const found = field(name);
+    if (found === null) throw new JsonFault(`Unknown ${source} key '${name}'.`);
+    return found.text;
+  }
+  throw new JsonFault(`Unknown expression type '${Object.keys(left)[0]}'.`);
+}
+
+/** A right side, a set element, or [key, data] of a map. */
+export function rhsText(value: unknown, quote: Quote): string {
+  if (typeof value === 'string') return value.startsWith('@') ? value : quote(value);
+  if (typeof value === 'number') return String(value);
+  if (Array.isArray(value)) {
+    const [key, data] = value as unknown[];
+    if (value.length === 2 && isObject(data) && !isRangeLike(data))
+      return `${rhsText(key, quote)} : ${verdictText(data)}`;
+    return value.map((one) => rhsText(one, quote)).join(',');
+  }
+  const body = objectOf(value, 'right side');
+  const { set, range, prefix } = body;
+  if (Array.isArray(set)) return `{ ${set.map((e) => elementText(e, quote)).join(', ')} }`;
+  if (Array.isArray(range)) return range.map((end) => rhsText(end, quote)).join('-');
+  if (isObject(prefix)) return `${scalar(prefix['addr'])}/${scalar(prefix['len'])}`;
+  throw new JsonFault(`Unknown expression type '${Object.keys(body)[0]}'.`);
+}
+
+function isRangeLike(value: JsonObject): boolean {
+  return value['range'] !== undefined || value['prefix'] !== undefined;
+}
+
+/** In a set an array is [key, data]; elsewhere it is a list of bits. */
+function elementText(value: unknown, quote: Quote): string {
+  if (!Array.isArray(value) || value.length !== 2) return rhsText(value, quote);
+  const [key, data] = value as unknown[];
+  const right = isObject(data) && !isRangeLike(data) ? verdictText(data) : rhsText(data, quote);
+  return `${rhsText(key, quote)} : ${right}`;
+}
+
+function verdictText(verdict: JsonObject): string {
+  const [kind] = Object.keys(verdict);
+  if (kind === 'jump' || kind === 'goto') return `${kind} ${targetOf(verdict[kind])}`;
+  if (kind === 'accept' || kind === 'drop' || kind === 'return' || kind === 'continue') return kind;
+  throw new JsonFault(`Unknown verdict '${kind}'.`);
+}
+
+function counterText(value: unknown): string {
+  if (typeof value === 'string') return `counter name "${value}"`;
+  if (!isObject(value)) return 'counter';
+  return `counter packets ${scalar(value['packets'])} bytes ${scalar(value['bytes'])}`;
+}
+
+function limitText(value: unknown): string {
+  const limit = objectOf(value, 'limit statement');
+  const unit = limit['rate_unit'];
+  const over = limit['inv'] === true ? 'over ' : '';
+  const per = scalar(limit['per'] ?? 'second');
+  const bytes = unit === undefined || unit === 'packets' ? '' : ` ${scalar(unit)}`;
+  const burst = limit['burst'];
+  const tail =
+    burst === undefined || burst === 0
+      ? ''
+      : ` burst ${scalar(burst)} ${scalar(limit['burst_unit'] ?? 'packets')}`;
+  return `limit rate ${over}${scalar(limit['rate'])}${bytes}/${per}${tail}`;
+}
+
+function rejectText(value: unknown): string {
+  if (!isObject(value)) return 'reject';
+  const type = scalar(value['type']);
+  return type === 'tcp reset'
+    ? 'reject with tcp reset'
+    : `reject with ${type} ${scalar(value['expr'])}`;
+}
+
+function mangleText(value: unknown): string {
+  const mangle = objectOf(value, 'mangle statement');
+  return `${leftText(mangle['key'])} set ${valueText(mangle['value'])}`;
+}
+
+/** What a mangle writes: a number, a field (masked or mapped). */
+function valueText(value: unknown): string {
+  if (!isObject(value)) return scalar(value);
+  if (value['map'] !== undefined) return mapText(value['map'], 'map');
+  return leftText(value);
+}
+
+function mapText(value: unknown, kind: string): string {
+  const map = objectOf(value, `${kind} expression`);
+  const key = leftText(map['key']);
+  const isName = key === 'iifname' || key === 'oifname';
+  const data = rhsText(map['data'], isName ? (text) => `"${text}"` : (text) => text);
+  return `${key} ${kind} ${data}`;
+}
+
+function natText(kind: string, value: unknown): string {
+  if (!isObject(value)) return kind;
+  const { family, addr, port, flags } = value;
+  const words = [kind];
+  if (family !== undefined) words.push(scalar(family));
+  if (addr !== undefined || port !== undefined) {
+    const six = JSON.stringify(addr ?? '').includes(':') && port !== undefined;
+    const address = addr === undefined ? '' : rhsText(addr, (text) => (six ? `[${text}]` : text));
+    words.push('to', port === undefined ? address : `${address}:${rhsText(port, (text) => text)}`);
+  }
+  if (flags !== undefined)
+    words.push((Array.isArray(flags) ? flags : [flags]).map(scalar).join(','));
+  return words.join(' ');
+}

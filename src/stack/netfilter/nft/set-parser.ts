@@ -1,0 +1,177 @@
+// Declarations of sets and maps, their elements, and the maps of `vmap` and `map` expressions (nft 1.0.6 grammar).
+// What nft has and the model has not (timeouts, concatenations, dynamic sets) is refused at its place.
+
+import type { MapRef, MapVerdict, SetElement } from './ast.ts';
+import { Cursor } from './cursor.ts';
+import { NftError } from './lexer.ts';
+import type { Token } from './lexer.ts';
+import type { SetSpec } from './set-model.ts';
+import { SET_TYPES, widthOf } from './types.ts';
+import type { TypeName } from './types.ts';
+import { parseRhs, parseSetName, scalarOf } from './value-parser.ts';
+import type { ValueType } from './value-parser.ts';
+
+type DataType = TypeName | 'verdict';
+
+/** Types of nft that the model has no values of. */
+const OTHER_TYPES = new Set(
+  'ether_addr arp_op uid gid ct_label realm classid dscp boolean'.split(' '),
+);
+
+function unsupported(token: Token): never {
+  throw new NftError('Could not process rule: Operation not supported', token.start, token.end);
+}
+
+/** `{ type T[: D]; flags …; size N; comment "…"; elements = { … } }` of `add set` or `add map`. */
+export function parseSetBody(
+  cursor: Cursor,
+  name: string,
+  place: { start: number; end: number },
+  isMap: boolean,
+): SetSpec {
+  const spec: SetSpec = {
+    name,
+    place,
+    isMap,
+    keyType: 'integer',
+    dataType: null,
+    interval: false,
+    constant: false,
+    size: 0,
+    comment: null,
+    elements: [],
+  };
+  const open = cursor.expect('{');
+  let hasType = false;
+  let elements: Token[] | null = null;
+  cursor.skipSeparators();
+  while (!cursor.is('}')) {
+    if (cursor.take('type')) {
+      parseTypes(cursor, spec);
+      hasType = true;
+    } else if (cursor.take('flags')) parseFlags(cursor, spec);
+    else if (cursor.take('size')) spec.size = cursor.number();
+    else if (cursor.take('comment')) spec.comment = cursor.word().text;
+    else if (cursor.take('policy')) cursor.word();
+    else if (cursor.take('elements')) {
+      cursor.expect('=');
+      elements = takeBraced(cursor);
+    } else if (LATER.has(cursor.token.text)) unsupported(cursor.token);
+    else cursor.fail();
+    if (!cursor.is('}') && !cursor.atEnd) cursor.fail();
+    cursor.skipSeparators();
+  }
+  const { end } = cursor.tokens[cursor.at - 1];
+  cursor.expect('}');
+  if (!hasType) throw new NftError('set definition does not specify key', open.start, end);
+  if (elements !== null) spec.elements = parseElements(elements, spec.keyType, spec.dataType);
+  return spec;
+}
+
+const LATER = new Set('typeof timeout gc-interval auto-merge counter quota limit'.split(' '));
+
+function parseTypes(cursor: Cursor, spec: SetSpec): void {
+  spec.keyType = parseType(cursor);
+  if (cursor.is('.')) unsupported(cursor.token);
+  if (!spec.isMap) return;
+  cursor.expect(':');
+  if (cursor.take('verdict')) spec.dataType = 'verdict';
+  else spec.dataType = parseType(cursor);
+}
+
+function parseType(cursor: Cursor): TypeName {
+  const token = cursor.word();
+  if (OTHER_TYPES.has(token.text)) unsupported(token);
+  if (!SET_TYPES.has(token.text as TypeName))
+    throw new NftError(`unknown datatype ${token.text}`, token.start, token.end);
+  return token.text as TypeName;
+}
+
+function parseFlags(cursor: Cursor, spec: SetSpec): void {
+  do {
+    if (cursor.take('interval')) spec.interval = true;
+    else if (cursor.take('constant')) spec.constant = true;
+    else if (cursor.is('dynamic') || cursor.is('timeout')) unsupported(cursor.token);
+    else cursor.fail('constant or interval or dynamic or timeout');
+  } while (cursor.take(','));
+}
+
+/** The tokens between braces; the type of their values may not be known yet. */
+export function takeBraced(cursor: Cursor): Token[] {
+  cursor.expect('{');
+  const tokens: Token[] = [];
+  let depth = 0;
+  while (depth > 0 || !cursor.is('}')) {
+    if (cursor.token.kind === 'end') cursor.fail();
+    if (cursor.is('{')) depth++;
+    if (cursor.is('}')) depth--;
+    tokens.push(cursor.next());
+  }
+  const { start } = cursor.expect('}');
+  return [...tokens, { kind: 'end', text: '', start, end: start }];
+}
+
+/** Elements of a set or map of these types. Throws NftError. */
+export function parseElements(
+  tokens: Token[],
+  keyType: TypeName,
+  dataType: DataType | null,
+): SetElement[] {
+  return parseElementsOf(tokens, { type: keyType, widthBits: widthOf(keyType) }, dataType);
+}
+
+function parseElement(cursor: Cursor, key: ValueType, dataType: DataType | null): SetElement {
+  const { start } = cursor.token;
+  const value = parseRhs(cursor, key, false);
+  const { end } = cursor.tokens[cursor.at - 1];
+  if (cursor.is('timeout') || cursor.is('counter') || cursor.is('.') || cursor.is('comment'))
+    unsupported(cursor.token);
+  if (!cursor.is(':')) return { key: value, data: null, start, end };
+  const colon = cursor.next();
+  if (dataType === null) throw new NftError('set is not a map', colon.start, colon.end);
+  if (dataType === 'verdict') return { key: value, data: parseVerdictOf(cursor), start, end };
+  const { token } = cursor;
+  cursor.next();
+  const bits = widthOf(dataType);
+  const data = scalarOf(dataType, token.text, bits, token.start, token.end);
+  return { key: value, data: { kind: 'value', value: data }, start, end };
+}
+
+function parseVerdictOf(cursor: Cursor): MapVerdict {
+  const { token } = cursor;
+  for (const kind of ['accept', 'drop', 'return', 'continue'] as const)
+    if (cursor.take(kind)) return { kind };
+  const isGoto = cursor.is('goto');
+  if (!isGoto && !cursor.is('jump')) cursor.fail();
+  cursor.next();
+  const chain = cursor.word();
+  return { kind: 'jump', goto: isGoto, chain: chain.text, start: token.start, end: chain.end };
+}
+
+/** What follows `vmap` (dataType verdict) or `map`: `@name` or `{ key : data, … }`. */
+export function parseMapRef(cursor: Cursor, key: ValueType, dataType: DataType): MapRef {
+  if (cursor.is('@')) {
+    const { name, start, end } = parseSetName(cursor);
+    return { kind: 'named', name, start, end };
+  }
+  const tokens = takeBraced(cursor);
+  const elements = parseElementsOf(tokens, key, dataType);
+  const bare = elements.find((e) => e.data === null);
+  if (bare !== undefined)
+    throw new NftError('mapping expression is missing its right side', bare.start, bare.end);
+  return { kind: 'elements', elements, dataType };
+}
+
+function parseElementsOf(tokens: Token[], key: ValueType, dataType: DataType | null): SetElement[] {
+  const cursor = new Cursor(tokens);
+  const elements: SetElement[] = [];
+  cursor.skipNewlines();
+  while (cursor.token.kind !== 'end') {
+    elements.push(parseElement(cursor, key, dataType));
+    cursor.skipNewlines();
+    if (!cursor.take(',')) break;
+    cursor.skipNewlines();
+  }
+  if (cursor.token.kind !== 'end') cursor.fail();
+  return elements;
+}

@@ -1,0 +1,153 @@
+// Sets, maps and their elements as text (with nft's line breaks: so many elements a line by key type) and as JSON.
+
+import type { MapRef, MapVerdict, Rhs, SetElement } from './ast.ts';
+import type { NamedSet } from './set-model.ts';
+import type { Table } from './ruleset.ts';
+import { formatScalar, jsonScalar } from './types.ts';
+import type { TypeName } from './types.ts';
+
+type DataType = TypeName | 'verdict' | null;
+
+/** Elements on a line of a listing; 1 for types not named here. */
+const PER_LINE: Partial<Record<TypeName, number>> = {
+  ipv4_addr: 2,
+  ct_state: 2,
+  ct_status: 2,
+  pkt_type: 2,
+  nf_proto: 5,
+  integer: 5,
+  inet_proto: 5,
+  inet_service: 5,
+  tcp_flag: 5,
+  mark: 5,
+  iface_index: 5,
+  ct_dir: 5,
+};
+const CONTINUED = ',\n\t\t\t     ';
+
+/** A right side as text. */
+export function printRhs(type: TypeName, rhs: Rhs): string {
+  switch (rhs.kind) {
+    case 'value':
+      return formatScalar(type, rhs.value);
+    case 'prefix':
+      return `${formatScalar(type, rhs.value)}/${rhs.lenBits}`;
+    case 'range':
+      return `${formatScalar(type, rhs.from)}-${formatScalar(type, rhs.to)}`;
+    case 'named':
+      return `@${rhs.name}`;
+    default:
+      return `{ ${rhs.elements.map((e) => printRhs(type, e)).join(', ')} }`;
+  }
+}
+
+/** A right side as JSON. */
+export function rhsJson(type: TypeName, rhs: Rhs): unknown {
+  switch (rhs.kind) {
+    case 'value':
+      return jsonScalar(type, rhs.value);
+    case 'prefix':
+      return { prefix: { addr: jsonScalar(type, rhs.value), len: rhs.lenBits } };
+    case 'range':
+      return { range: [jsonScalar(type, rhs.from), jsonScalar(type, rhs.to)] };
+    case 'named':
+      return `@${rhs.name}`;
+    default:
+      return { set: rhs.elements.map((e) => rhsJson(type, e)) };
+  }
+}
+
+/** One element: its key, and what a map answers. */
+export function printElement(keyType: TypeName, dataType: DataType, element: SetElement): string {
+  const key = printRhs(keyType, element.key);
+  const { data } = element;
+  if (data === null || dataType === null) return key;
+  if (data.kind === 'value')
+    return `${key} : ${dataType === 'verdict' ? '' : formatScalar(dataType, data.value)}`;
+  return `${key} : ${printVerdict(data)}`;
+}
+
+function printVerdict(verdict: MapVerdict): string {
+  if (verdict.kind !== 'jump') return verdict.kind;
+  return `${verdict.goto ? 'goto' : 'jump'} ${verdict.chain}`;
+}
+
+/** One element as JSON: the key, or [key, data]. */
+export function elementJson(keyType: TypeName, dataType: DataType, element: SetElement): unknown {
+  const key = rhsJson(keyType, element.key);
+  const { data } = element;
+  if (data === null || dataType === null) return key;
+  if (data.kind === 'value')
+    return [key, dataType === 'verdict' ? null : jsonScalar(dataType, data.value)];
+  if (data.kind === 'jump') return [key, { [data.goto ? 'goto' : 'jump']: { target: data.chain } }];
+  return [key, { [data.kind]: null }];
+}
+
+function typeText(set: NamedSet): string {
+  return set.dataType === null ? set.keyType : `${set.keyType} : ${set.dataType}`;
+}
+
+function flagsOf(set: NamedSet): string[] {
+  return [...(set.constant ? ['constant'] : []), ...(set.interval ? ['interval'] : [])];
+}
+
+/** A set or map inside its table. `handle` is the text after its brace. */
+export function printSet(set: NamedSet, handle: string): string {
+  let text = `\t${set.isMap ? 'map' : 'set'} ${set.name} {${handle}\n\t\ttype ${typeText(set)}\n`;
+  if (set.size > 0) text += `\t\tsize ${set.size}\n`;
+  const flags = flagsOf(set);
+  if (flags.length > 0) text += `\t\tflags ${flags.join(',')}\n`;
+  if (set.comment !== null) text += `\t\tcomment "${set.comment}"\n`;
+  if (set.elements.length > 0) text += `\t\telements = { ${printElements(set)} }\n`;
+  return `${text}\t}\n`;
+}
+
+function printElements(set: NamedSet): string {
+  const perLine = PER_LINE[set.keyType] ?? 1;
+  return set.elements
+    .map((e, i) => {
+      const separator = i === 0 ? '' : i % perLine === 0 ? CONTINUED : ', ';
+      return separator + printElement(set.keyType, set.dataType, e);
+    })
+    .join('');
+}
+
+/** The declaration on one line, as `nft monitor` prints it. */
+export function printSetLine(set: NamedSet): string {
+  const flags = flagsOf(set);
+  const size = set.size > 0 ? `size ${set.size}; ` : '';
+  const flagText = flags.length > 0 ? `flags ${flags.join(',')}; ` : '';
+  const comment = set.comment === null ? '' : `comment "${set.comment}"; `;
+  return `{ type ${typeText(set)}; ${size}${flagText}${comment}} `;
+}
+
+/** A set or map as JSON; without its elements for `nft -j monitor`. */
+export function setJson(table: Table, set: NamedSet, elements = true): unknown {
+  const flags = flagsOf(set);
+  const body = {
+    family: table.family,
+    name: set.name,
+    table: table.name,
+    type: set.keyType,
+    handle: set.handle,
+    ...(set.comment === null ? {} : { comment: set.comment }),
+    ...(set.dataType === null ? {} : { map: set.dataType }),
+    ...(set.size > 0 ? { size: set.size } : {}),
+    ...(flags.length > 0 ? { flags } : {}),
+    ...(elements && set.elements.length > 0
+      ? { elem: set.elements.map((e) => elementJson(set.keyType, set.dataType, e)) }
+      : {}),
+  };
+  return { [set.isMap ? 'map' : 'set']: body };
+}
+
+/** The map of a `vmap` or `map` expression as text. */
+export function printMapRef(keyType: TypeName, map: MapRef): string {
+  if (map.kind === 'named') return `@${map.name}`;
+  return `{ ${map.elements.map((e) => printElement(keyType, map.dataType, e)).join(', ')} }`;
+}
+
+export function mapRefJson(keyType: TypeName, map: MapRef): unknown {
+  if (map.kind === 'named') return `@${map.name}`;
+  return { set: map.elements.map((e) => elementJson(keyType, map.dataType, e)) };
+}

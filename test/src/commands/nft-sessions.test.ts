@@ -1,0 +1,72 @@
+// Sessions recorded from the real nft 1.0.6 (fixtures/record-nft.sh): every command's output and exit status, and what `nft monitor`
+// said in text and JSON, byte for byte. Free: process numbers, the
+// order in which a flush empties a hash, what 1.0.6's monitor
+// says of anonymous sets (`__map0`), and the bodies of deleted rules and counters in JSON (1.0.6 loses their maps and values).
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { NetDevice } from '../../../driver/netdev.ts';
+import { tokenize } from '../../../src/scenario/commands/command.ts';
+import { NfStack } from '../../support/nf-stack.ts';
+
+const folder = new URL('../../../fixtures/recordings/nft/', import.meta.url);
+const read = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
+const sessions = readdirSync(folder).flatMap((f) => /^(.*)\.session$/.exec(f)?.[1] ?? []);
+
+interface Recorded {
+  command: string;
+  printed: string;
+  status: number;
+}
+
+function recorded(name: string): Recorded[] {
+  const entries: Recorded[] = [];
+  for (const line of read(`${name}.commands.txt`).split('\n').slice(0, -1)) {
+    const rc = /^\[rc (\d+)\]$/.exec(line);
+    if (line.startsWith('$ ')) entries.push({ command: line.slice(2), printed: '', status: 0 });
+    else if (rc !== null) entries[entries.length - 1].status = Number(rc[1]);
+    else entries[entries.length - 1].printed += `${line}\n`;
+  }
+  return entries;
+}
+
+/** The lines less what two recordings of a session differ in, and what only 1.0.6's own bookkeeping explains. */
+function comparable(monitor: string): string[] {
+  const lines = monitor
+    .replace(/by process \d+/g, 'by process N')
+    .replace(/("delete": \{"(?:rule|counter)": .*?"handle": \d+).*/g, '$1')
+    .split('\n')
+    .filter((line) => !line.includes('__map') && !line.includes('__set'));
+  const isElement = (line: string): boolean =>
+    /^(\{")?delete"?: \{"element|^delete element/.test(line);
+  // A flush takes elements in hash order.
+  const sorted: string[] = [];
+  let from = 0;
+  lines.forEach((line, i) => {
+    if (isElement(line)) return;
+    sorted.push(...lines.slice(from, i).sort(), line);
+    from = i + 1;
+  });
+  return sorted;
+}
+
+describe('sessions of the real nft', () => {
+  for (const [name, form] of sessions.flatMap((s) => [[s, 'txt'] as const, [s, 'json'] as const]))
+    it(`${name}: outputs, statuses, monitor lines (${form})`, () => {
+      const stack = new NfStack();
+      const { nft } = stack.nf;
+      stack.devs.push(new NetDevice('lo', stack.devs[0].ops));
+      nft.run(form === 'json' ? ['-j', 'monitor'] : ['monitor']);
+      for (const { command, printed, status } of recorded(name)) {
+        const [words] = tokenize(command);
+        const result = nft.run(words.slice(1));
+        expect({ command, printed: result.stdout + result.stderr, status: result.status }).toEqual({
+          command,
+          printed,
+          status,
+        });
+      }
+      const said = read(`${name}.monitor.${form}`);
+      expect(comparable(stack.monitors.take())).toEqual(comparable(said));
+    });
+});
