@@ -8,6 +8,7 @@ import { runReplay } from '../dist/src/node/run-replay.js';
 const [capture, scenario] = process.argv.slice(2);
 const loaded = loadScenarioFile(scenario);
 loaded.sources = [{ file: capture, port: -1 }];
+const cpuStart = process.cpuUsage();
 const start = process.hrtime.bigint();
 const { report } = await runReplay(loaded, {
   pace: { kind: 'speed', factor: 1 },
@@ -21,6 +22,7 @@ console.log(
   JSON.stringify({
     packets: report.in.packets,
     seconds,
+    cpuSeconds: process.cpuUsage(cpuStart).user / 1e6,
     maxRssBytes: process.resourceUsage().maxRSS * 1024,
     fates: {
       hardware: hardware.packets,

@@ -82,6 +82,8 @@ export interface BusyTimes {
 
 const DEFAULT_MEMORY_BYTES = 96 << 20;
 const DEFAULT_MTU_BYTES = 1500;
+/** MSI-X vectors of a function (82599 7.3.4). */
+const VECTORS_MAX = 64;
 
 export class Testbed {
   readonly scheduler = new Scheduler();
@@ -134,7 +136,11 @@ export class Testbed {
     const overrides: Partial<NicConfig> = {};
     const standard = genericNic();
     if (device.lineRate !== undefined) overrides.lineRateBps = device.lineRate;
-    if (device.queues !== undefined) overrides.queues = device.queues;
+    if (device.queues !== undefined) {
+      overrides.queues = device.queues;
+      // A vector per queue pair, one for the link, one for the admin queue.
+      overrides.vectors = Math.max(standard.vectors, Math.min(device.queues + 2, VECTORS_MAX));
+    }
     if (device.flowEntries !== undefined)
       overrides.exactMatch = { ...standard.exactMatch, entries: device.flowEntries };
     if (device.flowInsert !== undefined)
