@@ -158,6 +158,8 @@ function add(words: Words, stack: NetStack): CommandResult {
   const id = kind === 'vlan' ? vlanOptions(words) : -1;
   const below = lower === '' ? null : deviceOf(stack, lower);
   if (name !== '' && stack.links.byName(name) !== null) return answered(refuse(17));
+  if (kind === 'tun')
+    return answered(refuse(95, 'tun/tap creation via rtnetlink is not supported.', 'link-kind'));
   if (kind !== 'vlan') return answered(refuse(95, 'Unknown device type', 'link-kind'));
   if (below === null) return answered(refuse(22, '8021q: link not specified', 'vlan-link'));
   if (id < 0) return answered(refuse(22, '8021q: VLAN properties not specified', 'vlan-id'));
@@ -205,11 +207,11 @@ function remove(words: Words, stack: NetStack): CommandResult {
 function show(words: Words, stack: NetStack, options: IpOptions): CommandResult {
   let only: NetDevice | null = null;
   let upOnly = false;
-  let vlanOnly = false;
+  let kind = '';
   while (!words.isEmpty) {
     const word = words.next();
     if (word === 'up') upOnly = true;
-    else if (word === 'type') vlanOnly = words.next() === 'vlan';
+    else if (word === 'type') kind = words.next();
     else {
       const name = word === 'dev' ? words.next() : word;
       only = stack.links.byName(name);
@@ -219,8 +221,13 @@ function show(words: Words, stack: NetStack, options: IpOptions): CommandResult 
   const devices = stack.links
     .all()
     .filter((d) => (only === null || d === only) && (!upOnly || d.isUp))
-    .filter((d) => !vlanOnly || stack.links.vlan(d) !== null);
+    .filter((d) => kind === '' || kind === kindOf(stack, d));
   if (options.json) return ok(jsonText(devices.map((d) => linkJson(stack, d, options, true))));
   if (options.brief) return ok(devices.map((d) => briefLine(stack, d)).join(''));
   return ok(devices.map((d) => linkText(stack, d, options, true)).join(''));
+}
+
+/** IFLA_INFO_KIND, '' for a driver's device. */
+function kindOf(stack: NetStack, dev: NetDevice): string {
+  return stack.links.kind(dev)?.kind ?? (stack.links.vlan(dev) === null ? '' : 'vlan');
 }

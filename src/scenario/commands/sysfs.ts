@@ -1,5 +1,5 @@
 // `echo VALUE > FILE` and `cat FILE` for what Linux has only as files: the NAPI attributes of a device in /sys/class/net, and the
-// softirq statistics of /proc/net/softnet_stat. /proc/sys is there too, as sysctl sees it.
+// softirq statistics of /proc/net/softnet_stat. /proc/sys is there too, as sysctl sees it; so are a tun device's flags and owners.
 //
 // softnet_stat has the 15 columns of Linux 6.1, hexadecimal: packets, drops, time_squeeze, then zeros for what the model does not
 // have (RPS, flow limits), the core's number in column 13.
@@ -13,6 +13,8 @@ const PS_PER_NS = 1000;
 /** gro_flush_timeout is an unsigned long, napi_defer_hard_irqs an unsigned int. */
 const ATTRIBUTE = /^\/sys\/class\/net\/([^/]+)\/(gro_flush_timeout|napi_defer_hard_irqs)$/;
 const DEFER_MAX = 0x7fff_ffff;
+/** What tun devices show of themselves. */
+const TUN_ATTRIBUTE = /^\/sys\/class\/net\/([^/]+)\/(tun_flags|owner|group)$/;
 
 export const echo: ShellCommand = {
   name: 'echo',
@@ -74,10 +76,21 @@ function readFile(ctx: CommandContext, file: string): string | null {
     const name = file.slice('/proc/sys/'.length);
     return ctx.stack.sysctl.has(name) ? `${ctx.stack.sysctl.get(name)}\n` : null;
   }
+  const tun = tunAttribute(ctx, file);
+  if (tun !== null) return tun;
   const [dev, attribute] = deviceOf(ctx, file);
   if (dev === null) return null;
   const { napiDeferHardIrqs, groFlushTimeoutPs } = dev.napiDeferral;
   return `${attribute === 'gro_flush_timeout' ? groFlushTimeoutPs / PS_PER_NS : napiDeferHardIrqs}\n`;
+}
+
+function tunAttribute(ctx: CommandContext, file: string): string | null {
+  const match = TUN_ATTRIBUTE.exec(file);
+  const dev = match === null ? null : ctx.kernel.dev_get_by_name(match[1]);
+  const tun = dev === null ? null : ctx.stack.tun.deviceOf(dev);
+  if (tun === null || match === null) return null;
+  if (match[2] === 'tun_flags') return `0x${tun.flags.toString(16)}\n`;
+  return `${match[2] === 'owner' ? tun.owner : tun.group}\n`;
 }
 
 function softnetStat(ctx: CommandContext): string {

@@ -26,6 +26,20 @@ describe('ip tuntap', () => {
     expect(rig.must('ip tuntap list')).toBe('');
   });
 
+  it('is seen by ip link and in sysfs, and not made by ip link', () => {
+    const rig = new TunRig();
+    rig.must('ip tuntap add tap0 mode tap user 7');
+    expect(rig.must('ip -o link show type tun')).toMatch(/^\d+: tap0: [^\n]*\n$/);
+    expect(rig.must('cat /sys/class/net/tap0/tun_flags')).toBe('0x1802\n');
+    expect(rig.must('cat /sys/class/net/tap0/owner')).toBe('7\n');
+    expect(rig.must('cat /sys/class/net/tap0/group')).toBe('-1\n');
+    expect(rig.run('cat /sys/class/net/lo/tun_flags').status).toBe(1);
+    expect(rig.run('ip link add tap1 type tun')).toMatchObject({
+      status: 2,
+      stderr: 'Error: tun/tap creation via rtnetlink is not supported.\n',
+    });
+  });
+
   it('refuses as the tool does', () => {
     const rig = new TunRig();
     rig.must('ip tuntap add tap0 mode tap');
