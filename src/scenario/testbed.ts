@@ -28,6 +28,7 @@ import { attachNetfilter } from '../stack/netfilter/index.ts';
 import type { Netfilter } from '../stack/netfilter/index.ts';
 import { NetStack } from '../stack/net-stack.ts';
 import { StackDrop } from '../stack/outcome.ts';
+import { symmetricHash } from '../stack/tun/flow-hash.ts';
 import { COMMANDS } from './commands/table.ts';
 import { failed } from './commands/command.ts';
 import type { CommandResult } from './commands/command.ts';
@@ -124,6 +125,7 @@ export class Testbed {
     this.kernel.onFrameLost = (id) => this.ledger.stack.onDrop(id, StackDrop.DEV_DOWN);
     if (options.stack !== false) {
       this.netStack = new NetStack(this.kernel, this.ledger.stack);
+      if (options.seed !== undefined) this.netStack.tun.flowHash = symmetricHash(options.seed);
       this.netFilter = attachNetfilter(this.netStack, options.seed);
     }
     ports.forEach((port, index) => this.addPort(index, port, options));

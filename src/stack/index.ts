@@ -16,3 +16,4 @@ export type { TunSteeringOps } from './tun/steering.ts';
 export { TUN_IOCTLS } from './tun/uapi.ts';
 export { makeIfreq } from './tun/tun-attach.ts';
 export { BpfCode, parseBpfText } from './tun/bpf/insn.ts';
+export { symmetricHash } from './tun/flow-hash.ts';

@@ -31,9 +31,9 @@ const tunRecordingSchema = z.array(tunTest);
 
 export type TunTest = z.infer<typeof tunTest>;
 
-/** Whether JSON text has this form, as far as a look at its beginning tells. */
+/** Whether JSON text has this form and not the other (format.ts), which is one object. */
 export function isTunRecording(text: string): boolean {
-  return /^\s*\[\s*\{\s*"test"/.test(text);
+  return /^\s*\[/.test(text);
 }
 
 /** Parses JSON text; throws an Error whose message is one line with the place. */

@@ -325,9 +325,8 @@ class TunPlayer extends TunComparison {
     const position = Number(match[1]);
     this.lab.stack.tun.close(device.fds[position]);
     device.fds[position] = this.lab.openFd(device, true);
-    const index = /has list position|index (\d+)/.exec(test.test.replace(/list position \d+/, ''));
-    if (index?.[1] !== undefined)
-      this.same('index', Number(index[1]), this.lab.indexOf(device, position));
+    const index = /but index (\d+)/.exec(test.test);
+    if (index !== null) this.same('index', Number(index[1]), this.lab.indexOf(device, position));
     this.comes('untaught', device, this.movedFlows, test.untaught ?? []);
   }
 
