@@ -3,6 +3,7 @@
 // Every figure has its source beside it: "hw N.N" is spec/hardware.md of the project (section), "ds" the 82599 datasheet,
 // "assumed" our own choice where no source gives one. No constant was fitted to a figure that a test checks.
 
+import type { SwitchConfig } from './switch/config.ts';
 import type { PlacementConfig } from './table/placement/index.ts';
 
 /** PCI Express link of the device (all ports share it). */
@@ -76,6 +77,8 @@ export interface NicConfig {
   /** With `placement`, TCAM_ADD gives priorities and the device decides positions (its depth is `entries`). */
   tcam: { entries: number; placement?: PlacementConfig };
   pipeline: PipelineConfig;
+  /** Staged match-action tables in front of MAC filter and flow tables; null or left out: none. */
+  stages?: SwitchConfig | null;
   pcie: PcieConfig;
   admin: AdminConfig;
   /** The flow stage takes only frames whose destination MAC is RAL0/RAH0 of the port. */

@@ -1,11 +1,12 @@
 // The device: ports, pipeline, tables, PCI functions, composed. Its verbs: frame in, registers (through the functions),
 // sync, link, reset. `frameIn` is one packet's whole way through the silicon, computed at once on busy-until time lines:
 //
-//   line -> link, size, packet buffer -> packet memory -> parser -> MAC filter -> tables
+//   line -> link, size, packet buffer -> packet memory -> parser -> staged tables (switch/) -> MAC filter -> tables
 //        -> egress of a port, or RSS -> ring -> staged write-back (published by `sync`) -> interrupt
 //
 // Every frame ends in exactly one of: forwarded, dropped (one DropReason), delivered to a ring; until then it is staged
-// or waits for descriptors. `checkInvariants` adds that up.
+// or waits for descriptors. Copies that the staged tables make are frames of their own, counted as made in the device.
+// `checkInvariants` adds that up.
 
 import type { PacketMemory } from './mac/packet-memory.ts';
 import { AdminTables } from './admin/tables.ts';
@@ -22,12 +23,16 @@ import { RxMeta, WaitingFrames } from './mac/waiting-frames.ts';
 import { classifyForHost } from './mac/rx-offload.ts';
 import type { NicConfig } from './models.ts';
 import type { DeviceObserver, TraceSink } from './observer.ts';
-import { DropReason } from './pipeline/outcome.ts';
+import { RXD_STAT_COPY, RXD_STAT_FLM } from './dma/descriptor.ts';
+import { FrameCopier } from './frame-copier.ts';
+import { DropReason, MissReason } from './pipeline/outcome.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
+import { SwitchPipeline } from './switch/pipeline.ts';
 import * as K from './parse/key-layout.ts';
 import * as R from './regs.ts';
 import { C, type PortStats, sumOf } from './stats.ts';
 import type { Scheduler } from './time/scheduler.ts';
+import { cyclePs } from './time/units.ts';
 import { TraceStep } from './trace.ts';
 import { ETHERTYPE_VLAN, ETH_HEADER_BYTES, VLAN_TAG_BYTES } from './wire/headers.ts';
 
@@ -43,11 +48,16 @@ export class Nic {
   readonly config: NicConfig;
   readonly functions: PciFunction[] = [];
   readonly pipeline: Pipeline;
+  /** Staged tables, null where the device has none. */
+  readonly stages: SwitchPipeline | null;
   readonly tables: AdminTables;
   readonly ctx: DeviceContext;
 
   private readonly egress: Egress;
+  /** Id of the packet in the staged tables. */
+  packetId = -1;
   private readonly meta = new RxMeta();
+  private isCopy = false;
   private readonly waitingMeta = new RxMeta();
 
   constructor(config: NicConfig, host: NicHost) {
@@ -58,7 +68,9 @@ export class Nic {
     this.ctx = new DeviceContext(config, host.scheduler, host.memory, host.observer);
     this.pipeline = new Pipeline(config, this.ctx.packets.bytes);
     this.egress = new Egress(this.ctx);
-    this.tables = new AdminTables(this.ctx, this.pipeline);
+    this.stages = config.stages ? makeStages(config, this.ctx, this.pipeline) : null;
+    if (this.stages !== null) this.stages.copies = new FrameCopier(this, this.stages);
+    this.tables = new AdminTables(this.ctx, this.pipeline, this.stages);
     for (let i = 0; i < config.ports; i++) {
       const { ctx, pipeline, egress, tables } = this;
       this.functions.push(new PciFunction(ctx, pipeline, egress, tables, i, host.msix, this));
@@ -72,6 +84,12 @@ export class Nic {
 
   set trace(sink: TraceSink | null) {
     this.ctx.trace = sink;
+    if (this.stages === null) return;
+    this.stages.onLookup =
+      sink === null
+        ? null
+        : (table, entry, atPs) =>
+            sink.step(this.packetId, atPs, TraceStep.STAGE_LOOKUP, table, entry, 0);
   }
 
   /**
@@ -127,25 +145,115 @@ export class Nic {
       );
     const pipeline = this.pipeline;
     pipeline.parse(ctx.packets.view, frameAt, lenBytes, portIndex);
+    pipeline.timePs = port.arrivalPs;
+    let inHandBytes = lenBytes;
+    let inHandAt = frameAt;
+    if (this.stages !== null && this.stages.isActive) {
+      if (this.runStages(this.stages, fn, port, packetId, lenBytes)) return;
+      inHandBytes = pipeline.executor.lenBytes;
+      inHandAt = pipeline.executor.at;
+    }
     if (!fn.filter.accepts(pipeline.key))
       return ctx.dropRx(packetId, portIndex, DropReason.MAC_FILTER, port.arrivalPs);
     this.countGood(stats, lenBytes);
-    pipeline.timePs = port.arrivalPs;
     pipeline.process(portIndex);
+    if (this.stages !== null && this.stages.isActive) this.takeFromStages(this.stages);
     if (ctx.trace !== null) this.tracePipeline(ctx.trace, packetId);
     if (pipeline.verdict === Verdict.TO_HOST)
-      return this.toHost(fn, port, packetId, frameAt, lenBytes);
-    let reason: DropReason = DropReason.RULE;
-    if (pipeline.verdict === Verdict.OUTPUT) {
-      const { at: outAt, lenBytes: outBytes } = pipeline.executor;
-      const handle = pipeline.flowHandle;
+      return this.toHost(fn, port, packetId, inHandAt, inHandBytes);
+    const { verdict } = pipeline;
+    this.leave(port, packetId, lenBytes, verdict, pipeline.flowHandle, DropReason.RULE);
+  }
+
+  /** Sends the frame in hand out of `pipeline.outPort`, or drops it, at `pipeline.timePs`. */
+  private leave(
+    port: Port,
+    packetId: number,
+    heldBytes: number,
+    verdict: number,
+    handle: number,
+    dropReason: DropReason,
+  ): void {
+    const { pipeline, ctx } = this;
+    let reason = dropReason;
+    if (verdict === Verdict.OUTPUT) {
+      const { at, lenBytes } = pipeline.executor;
       this.egress.readyPs = pipeline.timePs;
-      reason = this.egress.send(pipeline.outPort, packetId, -1, handle, outAt, outBytes);
+      reason = this.egress.send(pipeline.outPort, packetId, -1, handle, at, lenBytes);
     }
     port.releasePs = pipeline.timePs;
-    port.hold(lenBytes);
+    port.hold(heldBytes);
+    if (reason === DropReason.NONE) ctx.stats[port.index].forwarded++;
+    else ctx.dropRx(packetId, port.index, reason, pipeline.timePs);
+  }
+
+  /** Staged tables: true when they decided the frame's way; else the frame in hand (executor) goes on. */
+  private runStages(
+    stages: SwitchPipeline,
+    fn: PciFunction,
+    port: Port,
+    packetId: number,
+    heldBytes: number,
+  ): boolean {
+    const { pipeline } = this;
+    this.packetId = packetId;
+    stages.timePs = pipeline.timePs;
+    stages.run(port.index);
+    pipeline.timePs = stages.timePs;
+    if (stages.verdict === Verdict.CONTINUE) return false;
+    this.countGood(this.ctx.stats[port.index], heldBytes);
+    if (stages.verdict === Verdict.TO_HOST) {
+      const { at, lenBytes } = pipeline.executor;
+      this.takeFromStages(stages);
+      pipeline.missReason = stages.missReason;
+      this.toHost(fn, port, packetId, at, lenBytes);
+      return true;
+    }
+    pipeline.outPort = stages.outPort;
+    const dropReason = stages.dropReason as DropReason;
+    this.leave(port, packetId, heldBytes, stages.verdict, stages.handle, dropReason);
+    return true;
+  }
+
+  /** Queue and mark that the staged tables gave, where later tables gave none. */
+  private takeFromStages(stages: SwitchPipeline): void {
+    const { pipeline } = this;
+    if (stages.verdict !== Verdict.CONTINUE) {
+      pipeline.queueIndex = -1;
+      pipeline.hasMark = false;
+    }
+    if (pipeline.queueIndex < 0) pipeline.queueIndex = stages.queueIndex;
+    if (pipeline.hasMark || !stages.hasMark) return;
+    pipeline.hasMark = true;
+    pipeline.mark = stages.mark;
+  }
+
+  /** A copy for a port leaves (for FrameCopier): the caller has counted it as made. */
+  copyOut(copyId: number, outPort: number, at: number, lenBytes: number, atPs: number): void {
+    const stages = this.stages as SwitchPipeline;
+    const stats = this.ctx.stats[stages.inPort];
+    this.egress.readyPs = atPs;
+    const reason = this.egress.send(outPort, copyId, -1, stages.handle, at, lenBytes);
     if (reason === DropReason.NONE) stats.forwarded++;
-    else ctx.dropRx(packetId, portIndex, reason, pipeline.timePs);
+    else this.ctx.dropRx(copyId, stages.inPort, reason, atPs);
+  }
+
+  /** A copy for the host goes to a queue of the port of arrival; `group` stands in the descriptor in place of the hash. */
+  copyToHost(copyId: number, at: number, lenBytes: number, atPs: number, group: number): void {
+    const stages = this.stages as SwitchPipeline;
+    const fn = this.functions[stages.inPort];
+    const { pipeline } = this;
+    const { timePs } = pipeline;
+    pipeline.timePs = atPs;
+    pipeline.queueIndex = -1;
+    pipeline.missReason = MissReason.COPY;
+    pipeline.hasMark = true;
+    pipeline.mark = group;
+    this.isCopy = true;
+    this.toHost(fn, this.ctx.ports[stages.inPort], copyId, at, lenBytes);
+    this.isCopy = false;
+    pipeline.timePs = timePs;
+    pipeline.hasMark = false;
   }
 
   /** Publishes the write-backs that are in host memory at `nowPs`. Call it before looking at descriptors. */
@@ -203,8 +311,8 @@ export class Nic {
       const waiting = fn.waiting === null ? 0 : fn.waiting.count;
       const out = stats.forwarded + sumOf(stats.rxDrops) + stats.delivered + staged + waiting;
       assert(
-        out === stats.framesIn,
-        `port ${i}: ${stats.framesIn} frames in, ${out} accounted for (forwarded ${stats.forwarded}, ` +
+        out === stats.framesIn + stats.copies,
+        `port ${i}: ${stats.framesIn} frames in, ${stats.copies} copies, ${out} accounted for (forwarded ${stats.forwarded}, ` +
           `dropped ${sumOf(stats.rxDrops)}, delivered ${stats.delivered}, staged ${staged}, waiting ${waiting})`,
       );
       const sent = stats.txSent + sumOf(stats.txDrops);
@@ -279,6 +387,10 @@ export class Nic {
     meta.packetId = packetId;
     meta.missReason = pipeline.missReason;
     classifyForHost(meta, pipeline, fn.rss, packets.view, frameAt, this.config.rxChecksum);
+    if (this.isCopy) {
+      meta.status = (meta.status & RXD_STAT_FLM) | RXD_STAT_COPY;
+      meta.vlanTci = -1; // tags of copies stay in them
+    }
     trace?.step(packetId, donePs, TraceStep.QUEUE_CHOSEN, queue, fn.rss.hash >>> 0, fn.rss.type);
     const ring = fn.rxRings[queue];
     let reason: DropReason = DropReason.NO_DESCRIPTOR;
@@ -338,4 +450,18 @@ export class Nic {
     trace.step(packetId, donePs, TraceStep.FLOW_LOOKUP, p.flowHandle, p.missReason, 0);
     trace.step(packetId, donePs, TraceStep.ACTION, p.verdict, p.outPort, p.actionFlags);
   }
+}
+
+function makeStages(
+  config: NicConfig,
+  ctx: DeviceContext,
+  pipeline: Pipeline,
+): SwitchPipeline | null {
+  if (!config.stages) return null;
+  const { clockMhz, parserBaseCycles, parserHeaderCycles } = config.pipeline;
+  const cycle = cyclePs(clockMhz);
+  const parser = { basePs: parserBaseCycles * cycle, headerPs: parserHeaderCycles * cycle };
+  const { view } = ctx.packets;
+  const { executor, key } = pipeline;
+  return new SwitchPipeline(config.stages, ctx.scheduler, executor, view, key, parser);
 }

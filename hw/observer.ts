@@ -40,6 +40,11 @@ export interface DeviceObserver {
     missReason: MissReason,
     atPs: number,
   ): void;
+  /**
+   * The device makes a copy of a frame (mirror, sample, group: CopyKind of switch/pipeline.ts), `lenBytes` long; answers the
+   * copy's own id, which every further report about it carries. Without this method copies have id −1.
+   */
+  onCopy?(ofPacketId: number, kind: number, portIndex: number, lenBytes: number): number;
 }
 
 /** Per-packet steps for traces. Off (null) unless a trace was asked for: the hot path tests one field. */

@@ -38,6 +38,8 @@ export class PortStats {
   readonly total = new Float64Array(C.COUNT);
   /** Frames that entered by `frameIn`. */
   framesIn = 0;
+  /** Copies that the device made of frames of this port: they end as those do. */
+  copies = 0;
   /** Frames that the pipeline sent out of another port (or this one), counted at the ingress port. */
   forwarded = 0;
   /** Received frames whose write-back is published. */

@@ -16,6 +16,8 @@ export const TraceStep = {
   EGRESS_START: 12,
   EGRESS_END: 13,
   DROP: 14,
+  STAGE_LOOKUP: 15,
+  COPY: 16,
 } as const;
 export type TraceStep = (typeof TraceStep)[keyof typeof TraceStep];
 
@@ -46,4 +48,6 @@ export const TRACE_STEPS: readonly {
   { name: 'egress-start', a: 'port', b: 'queue or -1', c: 'flow handle or -1' },
   { name: 'egress-end', a: 'port', b: 'frame bytes', c: '' },
   { name: 'drop', a: 'port', b: 'drop reason', c: '' },
+  { name: 'stage-lookup', a: 'table', b: 'entry hit or -1', c: '' },
+  { name: 'copy', a: 'port or -1 for the host', b: 'bytes', c: 'kind' },
 ];

@@ -12,9 +12,11 @@ import type { EventHandler } from '../time/scheduler.ts';
 import { NO_EVENT } from '../time/scheduler.ts';
 import * as K from '../parse/key-layout.ts';
 import type { AdminTables } from './tables.ts';
+import { MAX_TABLES } from '../switch/config.ts';
 import * as F from './format.ts';
+import { CPL_WHAT } from './switch-format.ts';
 
-const LAST_REGISTER = F.ADM_ERROR;
+const LAST_REGISTER = F.ADM_CAP_STAGES;
 const HIGH = 0x1_0000_0000;
 
 export class AdminQueue implements EventHandler {
@@ -33,11 +35,7 @@ export class AdminQueue implements EventHandler {
   private phase = 1;
   /** The tables have changed, the moves that this takes are still going on. */
   private isExecuted = false;
-  private answer: { status: number; detail: number; result: number } = {
-    status: F.Status.OK,
-    detail: F.Detail.NONE,
-    result: 0,
-  };
+  private answer = { status: F.Status.OK as number, detail: 0, result: 0, moves: 0, what: 0 };
 
   constructor(
     ctx: DeviceContext,
@@ -69,6 +67,11 @@ export class AdminQueue implements EventHandler {
     this.words[F.ADM_LINK_MBPS / 4] = Math.round(this.ctx.config.lineRateBps / 1e6);
     this.words[F.ADM_CAP_TCAM_MODE / 4] =
       this.tables.managed === null ? F.TCAM_BY_POSITION : F.TCAM_BY_PRIORITY;
+    const stages = this.tables.staged?.pipeline.config;
+    this.words[F.ADM_CAP_STAGES / 4] =
+      stages === undefined
+        ? 0
+        : stages.stages.length | (MAX_TABLES << 8) | (stages.rangeRegisters << 16);
   }
 
   /** BAR2 read; offsets without a register read 0. */
@@ -104,16 +107,17 @@ export class AdminQueue implements EventHandler {
   onEvent(): void {
     this.event = NO_EVENT;
     if (!this.isExecuted) {
-      this.tables.settledPs = 0;
-      this.execute();
-      this.executed[this.tables.status]++;
+      const settledPs = this.isSwitchCommand ? this.executeSwitch() : this.executeTables();
+      this.executed[this.answer.status]++;
       this.isExecuted = true;
-      const { status, detail, result, settledPs } = this.tables;
-      this.answer = { status, detail, result };
       if (settledPs > this.ctx.scheduler.nowPs) {
         this.event = this.ctx.scheduler.schedule(settledPs, this);
         return;
       }
+    } else if (this.tables.nextPs <= this.ctx.scheduler.nowPs) {
+      // The last writes are due at this very moment, each an event of its own: they come first.
+      this.event = this.ctx.scheduler.schedule(this.ctx.scheduler.nowPs, this);
+      return;
     }
     this.isExecuted = false;
     if (!this.complete()) return;
@@ -194,6 +198,8 @@ export class AdminQueue implements EventHandler {
   private costPs(): number {
     const { commandPs, insertPs, entryPs } = this.ctx.config.admin;
     const flows = this.pipeline.flows;
+    if (this.isSwitchCommand)
+      return commandPs + (this.tables.staged?.costPs(this.commandView) ?? 0);
     switch (this.commandView.getUint16(F.CMD_OPCODE, true)) {
       case F.Opcode.FLOW_ADD:
       case F.Opcode.TCAM_ADD:
@@ -208,6 +214,39 @@ export class AdminQueue implements EventHandler {
       default:
         return commandPs;
     }
+  }
+
+  private get isSwitchCommand(): boolean {
+    return this.commandView.getUint16(F.CMD_OPCODE, true) >= F.Opcode.TABLE_SET;
+  }
+
+  /** Commands of the staged tables; returns when their moves are done, ps. */
+  private executeSwitch(): number {
+    const { staged } = this.tables;
+    if (staged === null) {
+      const { BAD_OPCODE } = F.Status;
+      this.answer = {
+        status: BAD_OPCODE,
+        detail: F.Detail.NO_STAGES,
+        result: 0,
+        moves: 0,
+        what: 0,
+      };
+      return 0;
+    }
+    staged.execute(this.commandView, this.functionIndex);
+    const { status, detail, result, moves, what, settledPs } = staged;
+    this.answer = { status, detail, result, moves, what };
+    return settledPs;
+  }
+
+  private executeTables(): number {
+    this.tables.settledPs = 0;
+    this.tables.moves = 0;
+    this.execute();
+    const { status, detail, result, moves, settledPs } = this.tables;
+    this.answer = { status, detail, result, moves, what: 0 };
+    return settledPs;
   }
 
   private execute(): void {
@@ -254,7 +293,9 @@ export class AdminQueue implements EventHandler {
     view.setUint16(at + F.CPL_STATUS, this.answer.status, true);
     view.setUint32(at + F.CPL_RESULT, this.answer.result, true);
     view.setUint32(at + F.CPL_DETAIL, this.answer.detail, true);
-    for (let i = F.CPL_DETAIL + 4; i < F.CPL_PHASE; i += 4) view.setUint32(at + i, 0, true);
+    view.setUint32(at + F.CPL_MOVES, this.answer.moves, true);
+    view.setUint32(at + CPL_WHAT, this.answer.what, true);
+    for (let i = CPL_WHAT + 4; i < F.CPL_PHASE; i += 4) view.setUint32(at + i, 0, true);
     view.setUint32(at + F.CPL_PHASE, this.phase | (next << 16), true);
     const nowPs = this.ctx.scheduler.nowPs;
     this.ctx.pcie.write(nowPs, F.COMPLETION_BYTES);

@@ -27,6 +27,8 @@ export const ADM_CAP_MAX_SLOTS = 0x14;
 export const ADM_CAP_TCAM_MODE = 0x18;
 /** Read only: line rate of the function's port, Mb/s (LINKS of BAR0 tells no more than 10G apart). */
 export const ADM_LINK_MBPS = 0x1c;
+/** Read only: stages of match-action tables in bits 7:0, tables of the device in 15:8, range registers in 23:16. */
+export const ADM_CAP_STAGES = 0x48;
 export const TCAM_BY_POSITION = 0;
 export const TCAM_BY_PRIORITY = 1;
 export const ADM_BASE_LO = 0x20;
@@ -63,6 +65,20 @@ export const Opcode = {
   AGE_QUERY: 6,
   PORT_SET: 7,
   RESET_TABLES: 8,
+  // Staged tables (switch-format.ts).
+  TABLE_SET: 16,
+  TABLE_DEL: 17,
+  TABLE_QUERY: 18,
+  DEFAULT_SET: 19,
+  ENTRY_ADD: 20,
+  ENTRY_MOD: 21,
+  ENTRY_DEL: 22,
+  ENTRY_COUNTERS: 23,
+  AGED_READ: 24,
+  GROUP_SET: 25,
+  GROUP_DEL: 26,
+  METER_SET: 27,
+  METER_DEL: 28,
 } as const;
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 
@@ -77,6 +93,8 @@ export const Status = {
   BAD_OPCODE: 7,
   BAD_RANGE: 8,
   DMA_FAULT: 9,
+  /** What is named is in use by something else. */
+  IN_USE: 10,
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
@@ -104,6 +122,45 @@ export const Detail = {
   SAME_KEY: 17,
   BUFFER: 18,
   PRIORITY_RANGE: 19,
+  // Staged tables.
+  /** The device has no stages. */
+  NO_STAGES: 20,
+  /** No template of the table has a field that the key compares; result: its PHV word. */
+  FIELD_NOT_IN_TEMPLATE: 21,
+  /** The key takes more slices (exact: words) side by side than a stage has. */
+  KEY_TOO_WIDE: 22,
+  /** Exact tables compare every bit of the key; LPM tables a prefix. Result: the PHV word. */
+  MASK_NOT_ALLOWED: 23,
+  NO_FREE_ENTRY: 24,
+  /** The stage's slices (exact: entries) are given to tables or templates already. */
+  NO_FREE_SLICES: 25,
+  NO_FREE_RANGE_REGISTER: 26,
+  /** The table's key has no range bits, or the device no registers. */
+  RANGE_NOT_ALLOWED: 27,
+  /** The kind of action is not allowed in this stage; result: the kind. */
+  ACTION_NOT_SUPPORTED: 28,
+  TOO_MANY_ACTIONS: 29,
+  /** SET of a PHV word or bit that is not writable, or that the table did not declare; result: the word. */
+  ACTION_FIELD: 30,
+  /** Arguments of an action that make no sense; result: the kind. */
+  ACTION_ARGUMENT: 31,
+  NO_SUCH_TABLE: 32,
+  GOTO_BACKWARDS: 33,
+  NO_SUCH_GROUP: 34,
+  GROUP_BUCKETS: 35,
+  GROUP_IN_USE: 36,
+  NO_SUCH_METER: 37,
+  METER_CONFIG: 38,
+  METER_IN_USE: 39,
+  NO_FREE_COUNTER: 40,
+  TABLE_EXISTS: 41,
+  TABLE_IN_USE: 42,
+  TABLE_CONFIG: 43,
+  /** The stage has as many tables as it can. */
+  NO_FREE_TABLE: 44,
+  BATCH_SIZE: 45,
+  /** All masks of hashed ternary memory are taken and the spill memory is full. */
+  MASKS_EXHAUSTED: 46,
 } as const;
 export type Detail = (typeof Detail)[keyof typeof Detail];
 
@@ -129,6 +186,33 @@ export const DETAIL_NAMES: readonly string[] = [
   'same-key',
   'buffer',
   'priority-range',
+  'no-stages',
+  'field-not-in-template',
+  'key-too-wide',
+  'mask-not-allowed',
+  'no-free-entry',
+  'no-free-slices',
+  'no-free-range-register',
+  'range-not-allowed',
+  'action-not-supported',
+  'too-many-actions',
+  'action-field',
+  'action-argument',
+  'no-such-table',
+  'goto-backwards',
+  'no-such-group',
+  'group-buckets',
+  'group-in-use',
+  'no-such-meter',
+  'meter-config',
+  'meter-in-use',
+  'no-free-counter',
+  'table-exists',
+  'table-in-use',
+  'table-config',
+  'no-free-table',
+  'batch-size',
+  'masks-exhausted',
 ];
 
 // Common to all commands.
@@ -274,6 +358,8 @@ export const CPL_STATUS = 6;
 export const CPL_RESULT = 8;
 /** u32: Detail. */
 export const CPL_DETAIL = 12;
+/** u32: entries that the command moved or displaced. */
+export const CPL_MOVES = 16;
 /** u32: bit 0 phase, bits 31:16 slot after this command (new head). */
 export const CPL_PHASE = 28;
 

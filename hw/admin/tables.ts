@@ -8,6 +8,8 @@ import * as K from '../parse/key-layout.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
 import { INSERT_BUCKET_FULL, INSERT_EXISTS, INSERT_TABLE_FULL } from '../table/exact-match.ts';
 import type { EntryStats } from '../table/entry-stats.ts';
+import { SwitchAdmin } from '../switch/admin.ts';
+import type { SwitchPipeline } from '../switch/pipeline.ts';
 import { ManagedTcam } from '../table/managed-tcam.ts';
 import * as F from './format.ts';
 import { PROTO_TCP, PROTO_UDP } from '../wire/headers.ts';
@@ -20,6 +22,10 @@ export class AdminTables {
 
   /** Time at which the last change is wholly in the tables, ps; the queue clears it before a command. */
   settledPs = 0;
+  /** Entries that the last command moved or displaced; the queue clears it before a command. */
+  moves = 0;
+  /** The staged tables, null where the device has none. */
+  readonly staged: SwitchAdmin | null;
   /** Set when the device places TCAM rules by priority. */
   readonly managed: ManagedTcam | null;
 
@@ -35,7 +41,7 @@ export class AdminTables {
   private readonly value = new Uint32Array(K.TCAM_WORDS);
   private readonly mask = new Uint32Array(K.TCAM_WORDS);
 
-  constructor(ctx: DeviceContext, pipeline: Pipeline) {
+  constructor(ctx: DeviceContext, pipeline: Pipeline, staged: SwitchPipeline | null) {
     assert(F.TCAM_KEY_WORDS === K.TCAM_WORDS, 'admin format and TCAM key differ');
     this.ctx = ctx;
     this.pipeline = pipeline;
@@ -43,6 +49,7 @@ export class AdminTables {
     this.flowOwner = new Uint8Array(pipeline.flows.capacity);
     this.tcamCookie = new Uint32Array(pipeline.tcam.entries);
     this.tcamOwner = new Uint8Array(pipeline.tcam.entries);
+    this.staged = staged === null ? null : new SwitchAdmin(ctx, staged);
     const { tcam, admin } = ctx.config;
     this.managed =
       tcam.placement === undefined
@@ -59,6 +66,7 @@ export class AdminTables {
   flowAdd(command: DataView, functionIndex: number): void {
     if (!this.readFlowKey(command) || !this.readFlowAction(command)) return;
     const handle = this.pipeline.flows.insert(this.key);
+    this.moves = this.pipeline.flows.lastMoves;
     this.settledPs =
       this.ctx.scheduler.nowPs + this.pipeline.flows.lastMoves * this.ctx.config.admin.movePs;
     if (handle === INSERT_EXISTS) return this.answer(F.Status.EXISTS, F.Detail.SAME_KEY);
@@ -97,6 +105,7 @@ export class AdminTables {
       if (!this.managed.add(priority, this.value, this.mask))
         return this.answer(F.Status.BAD_KEY, F.Detail.PRIORITY_RANGE);
       this.settledPs = this.managed.settledPs;
+      this.moves = this.managed.lastMoves;
     }
     this.tcamCookie[handle] = command.getUint32(F.CMD_COOKIE, true);
     this.tcamOwner[handle] = functionIndex;
@@ -110,7 +119,10 @@ export class AdminTables {
       return this.answer(F.Status.NOT_FOUND, F.Detail.HANDLE_RANGE);
     const isRemoved = (this.managed ?? this.pipeline.tcam).remove(position);
     if (!isRemoved) return this.answer(F.Status.NOT_FOUND, F.Detail.HANDLE_FREE);
-    if (this.managed !== null) this.settledPs = this.managed.settledPs;
+    if (this.managed !== null) {
+      this.settledPs = this.managed.settledPs;
+      this.moves = this.managed.lastMoves;
+    }
     this.answer(F.Status.OK, F.Detail.NONE, position);
   }
 
@@ -198,7 +210,12 @@ export class AdminTables {
       if (functionIndex < 0 || this.tcamOwner[p] === functionIndex)
         removed += tcam.remove(p) ? 1 : 0;
     this.managed?.flush();
-    return removed;
+    return removed + (this.staged?.removeAll(functionIndex) ?? 0);
+  }
+
+  /** When the next write of an entry that moves is done, ps; Infinity when nothing moves. */
+  get nextPs(): number {
+    return Math.min(this.managed?.nextPs ?? Infinity, this.staged?.nextPs ?? Infinity);
   }
 
   /** Records the answer. */

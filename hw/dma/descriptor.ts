@@ -20,6 +20,8 @@ export const RXD_STAT_UDPCS = 1 << 4;
 export const RXD_STAT_L4CS = 1 << 5;
 /** IPv4 header checksum was calculated; see RXD_ERR_IPE. */
 export const RXD_STAT_IPCS = 1 << 6;
+/** Ours, in a bit that the 82599 leaves 0: a copy made by the staged tables; the hash word holds its sampling group. */
+export const RXD_STAT_COPY = 1 << 18;
 export const RXD_ERR_RXE = 1 << 29;
 export const RXD_ERR_TCPE = 1 << 30;
 export const RXD_ERR_IPE = 1 << 31;

@@ -23,7 +23,7 @@ export class PacketMemory {
   constructor(maxFrameBytes: number) {
     this.roomBytes = maxFrameBytes + 64;
     this.slotBytes = (HEADROOM_BYTES + maxFrameBytes + 64 + 63) & ~63;
-    this.bytes = new Uint8Array(this.slotBytes * (SLOTS + 1));
+    this.bytes = new Uint8Array(this.slotBytes * (SLOTS + 3));
     this.view = new DataView(this.bytes.buffer);
     this.source = this.bytes;
     this.sourceView = this.view;
@@ -39,6 +39,15 @@ export class PacketMemory {
   /** Offset of the one slot that the device itself never takes: for a frame that is made before its time has come. */
   stage(): number {
     return SLOTS * this.slotBytes + HEADROOM_BYTES;
+  }
+
+  /** Offset of a slot for a copy of the frame in hand, and of one where that frame is kept meanwhile. */
+  copySlot(): number {
+    return (SLOTS + 1) * this.slotBytes + HEADROOM_BYTES;
+  }
+
+  keepSlot(): number {
+    return (SLOTS + 2) * this.slotBytes + HEADROOM_BYTES;
   }
 
   /** Copies bytes into a slot. */

@@ -41,6 +41,8 @@ export const K_L4_AT = 28;
 export const K_L3_LEN = 29;
 /** Headers beyond Ethernet that the parser went through: tags, IP, extension headers, transport. */
 export const K_HEADERS = 30;
+/** TPID of the outer tag << 16 | TPID of the inner one; 0 where there is none. */
+export const K_TPIDS = 31;
 
 /** Facts about the frame, bits of K_FLAGS. */
 export const PARSE_MULTICAST = 1 << 0;

@@ -29,6 +29,7 @@ import {
   K_SRC,
   K_TCP_FLAGS,
   K_TOS,
+  K_TPIDS,
   K_TTL,
   K_VLAN_COUNT,
   K_VLAN_INNER,
@@ -83,6 +84,7 @@ export function parseFrame(
       break;
     }
     key[K_VLAN_OUTER + tags] = view.getUint16(p + 2);
+    key[K_TPIDS] = tags === 0 ? type << 16 : key[K_TPIDS] | type;
     tags++;
     p += H.VLAN_TAG_BYTES;
     type = view.getUint16(p);
@@ -107,6 +109,7 @@ function clear(key: Uint32Array): void {
   key[K_FAMILY] = 0;
   key[K_VLAN_OUTER] = 0;
   key[K_VLAN_INNER] = 0;
+  key[K_TPIDS] = 0;
   key[K_SRC] = 0;
   key[K_DST] = 0;
   key[K_PROTO] = 0;

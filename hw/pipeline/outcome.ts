@@ -19,6 +19,9 @@ export const MissReason = {
   ACTION_TO_HOST: 13,
   OFFLOAD_DISABLED: 14,
   NOT_ADDRESSED: 15,
+  TRAP: 16,
+  METER: 17,
+  COPY: 18,
 } as const;
 export type MissReason = (typeof MissReason)[keyof typeof MissReason];
 
@@ -40,6 +43,9 @@ export const MISS_REASONS: readonly { name: string; text: string }[] = [
   { name: 'action-to-host', text: 'the matching entry says: to the host' },
   { name: 'offload-disabled', text: 'flow-table stage is switched off on this port' },
   { name: 'not-addressed', text: 'destination MAC is not the address of this port' },
+  { name: 'trap', text: 'an entry of the staged tables says: to the CPU' },
+  { name: 'meter', text: 'a meter of the staged tables coloured it, and says: to the CPU' },
+  { name: 'copy', text: 'a copy that an entry of the staged tables made for the host' },
 ];
 
 /** Why the device dropped a packet. Names follow the 82599 counter that counts it where there is one. */
@@ -57,6 +63,8 @@ export const DropReason = {
   RX_DISABLED: 10,
   QUEUE_DISABLED: 11,
   TX_MALFORMED: 12,
+  METER: 13,
+  GROUP_EMPTY: 14,
 } as const;
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];
 
@@ -75,4 +83,6 @@ export const DROP_REASONS: readonly { name: string; text: string }[] = [
   { name: 'rx-disabled', text: 'RXCTRL.RXEN is clear' },
   { name: 'queue-disabled', text: 'RXDCTL.ENABLE is clear in the chosen queue' },
   { name: 'tx-malformed', text: 'transmit descriptor chain is not a valid frame' },
+  { name: 'meter', text: 'above the rate of a meter of the staged tables' },
+  { name: 'group-empty', text: 'no bucket of the group takes it' },
 ];

@@ -49,6 +49,11 @@ export class ManagedTcam implements StepTarget {
     return this.player.donePs;
   }
 
+  /** When the next move is done, ps; Infinity when nothing moves. */
+  get nextPs(): number {
+    return this.player.nextPs;
+  }
+
   /** Whether a handle names a rule that has not been removed. */
   isUsed(handle: number): boolean {
     return this.engine.placeOf(handle) >= 0;

@@ -170,6 +170,8 @@ export function isOneTernary(range: FieldRange): boolean {
 /** Comparators with a limit, shared by equal ranges of one field. */
 export class RangeRegisters {
   readonly limit: number;
+  /** Registers taken. */
+  inUse = 0;
   private readonly users: Int32Array;
   private readonly lo: Float64Array;
   private readonly hi: Float64Array;
@@ -181,10 +183,6 @@ export class RangeRegisters {
     this.lo = new Float64Array(limit);
     this.hi = new Float64Array(limit);
     this.field = new Int32Array(limit);
-  }
-
-  get inUse(): number {
-    return this.users.reduce((sum, users) => sum + (users > 0 ? 1 : 0), 0);
   }
 
   /** Register for a range of a field (the caller's number for it), shared or new; −1 when all are taken. */
@@ -201,6 +199,7 @@ export class RangeRegisters {
     }
     if (free < 0) return -1;
     this.users[free] = 1;
+    this.inUse++;
     this.field[free] = field;
     this.lo[free] = range.lo;
     this.hi[free] = range.hi;
@@ -210,7 +209,9 @@ export class RangeRegisters {
   /** One user less; the register is free when none is left. */
   release(register: number): void {
     assert(this.users[register] > 0, 'range registers: release of a free register');
-    this.users[register] = this.users[register] - 1;
+    const users = this.users[register] - 1;
+    this.users[register] = users;
+    if (users === 0) this.inUse--;
   }
 
   /** Key bits that a packet's field value sets: bit n for register n of that field. */

@@ -3,12 +3,13 @@
 // A slot lives from `begin` to the fate, so memory is bounded by the packets in flight, whatever the capture's size.
 // The id holds a generation beside the slot: a late report for a packet that already ended (the second fragment of a
 // packet that the router split) is recognised and counted as an extra frame, never charged to the slot's next owner.
-// The sum of fates must equal the packets that came in: `check` throws otherwise.
+// The sum of fates must equal the packets that came in: `check` throws otherwise. Copies that the device makes (mirror, sample,
+// group) have ids as packets do, and accounts of their own: their fates add up to the copies made.
 
 import { ModelError } from '../../hw/base/assert.ts';
 import type { DeviceObserver, EgressFrame } from '../../hw/observer.ts';
-import { DROP_REASONS, MISS_REASONS } from '../../hw/pipeline/outcome.ts';
-import type { DropReason, MissReason } from '../../hw/pipeline/outcome.ts';
+import { DROP_REASONS, MISS_REASONS, MissReason } from '../../hw/pipeline/outcome.ts';
+import type { DropReason } from '../../hw/pipeline/outcome.ts';
 import { PATH_FAST, STACK_DROPS } from '../stack/outcome.ts';
 import type { StackDrop, StackObserver } from '../stack/outcome.ts';
 import { TimeHistogram } from './histogram.ts';
@@ -38,6 +39,7 @@ export class PacketLedger {
     onEgress: (frame) => this.egress(frame),
     onDrop: (id, _portIndex, reason, atPs) => this.dropInDevice(id, reason, atPs),
     onRx: (id, _port, _queue, _slot, reason) => this.toHost(id, reason),
+    onCopy: (id, kind, _port, lenBytes) => this.beginCopy(id, kind, lenBytes),
   };
   /** What the stack reports to. */
   readonly stack: StackObserver = {
@@ -52,6 +54,9 @@ export class PacketLedger {
   /** By fate: packets and bytes. */
   readonly fatePackets = new Float64Array(FATES.length);
   readonly fateBytes = new Float64Array(FATES.length);
+  /** Copies that the device made, by CopyKind (mirror, sample, group), and their ends by fate. */
+  readonly copiesMade = new Float64Array(3);
+  readonly copyFates = new Float64Array(FATES.length);
   /** Why hardware handed packets to the host, by MissReason. */
   readonly missPackets = new Float64Array(MISS_REASONS.length);
   /** Device drops by DropReason, software drops by StackDrop, local ends by word. */
@@ -79,6 +84,7 @@ export class PacketLedger {
   private alive = new Uint8Array(0);
   private path = new Uint8Array(0);
   private number = new Float64Array(0);
+  private copy = new Uint8Array(0);
   private free = new Int32Array(0);
   private freeHead = 0;
   private freeCount = 0;
@@ -101,9 +107,25 @@ export class PacketLedger {
     this.path[slot] = CLASSIC;
     this.number[slot] = packetNumber;
     this.aliveCount++;
+    this.copy[slot] = 0;
     this.inPackets++;
     this.inBytes += lenBytes;
     return (this.generation[slot] << SLOT_BITS) | slot;
+  }
+
+  /** Opens an account for a copy of a packet that the device makes. */
+  private beginCopy(ofId: number, kind: number, lenBytes: number): number {
+    const id = this.begin(this.packetNumber(ofId), lenBytes);
+    this.inPackets--;
+    this.inBytes -= lenBytes;
+    this.copy[id & SLOT_MASK] = 1;
+    this.copiesMade[kind]++;
+    return id;
+  }
+
+  /** Packets and copies that have entered or been made. */
+  private get begun(): number {
+    return this.copiesMade.reduce((sum, made) => sum + made, this.inPackets);
   }
 
   /** Number of the packet in its capture, −1 when the id is not alive. */
@@ -136,15 +158,17 @@ export class PacketLedger {
     }
     const slot = id & SLOT_MASK;
     const fate = frame.fromHost ? this.path[slot] : HARDWARE;
-    const latency = this.latency[fate];
-    latency.valuePs = frame.endPs - this.arrivalPs[slot];
-    latency.recordValue();
+    if (this.copy[slot] === 0) {
+      const latency = this.latency[fate];
+      latency.valuePs = frame.endPs - this.arrivalPs[slot];
+      latency.recordValue();
+    }
     this.endPs = frame.endPs;
     this.end(id, fate, '');
   }
 
   private toHost(packetId: number, missReason: MissReason): void {
-    if (packetId >= 0) this.missPackets[missReason]++;
+    if (packetId >= 0 && missReason !== MissReason.COPY) this.missPackets[missReason]++;
   }
 
   private forward(packetId: number, path: number): void {
@@ -154,7 +178,8 @@ export class PacketLedger {
 
   private local(packetId: number, what: string): void {
     if (!this.isAlive(packetId)) return;
-    this.localEnds.set(what, (this.localEnds.get(what) ?? 0) + 1);
+    if (this.copy[packetId & SLOT_MASK] === 0)
+      this.localEnds.set(what, (this.localEnds.get(what) ?? 0) + 1);
     this.endPs = this.clock.nowPs;
     this.end(packetId, LOCAL, what);
   }
@@ -163,20 +188,23 @@ export class PacketLedger {
   check(): void {
     let sum = this.aliveCount;
     for (const count of this.fatePackets) sum += count;
-    if (sum !== this.inPackets)
-      throw new ModelError(`ledger: ${this.inPackets} packets in, ${sum} accounted for`);
+    for (const count of this.copyFates) sum += count;
+    if (sum !== this.begun)
+      throw new ModelError(
+        `ledger: ${this.inPackets} packets in, ${this.begun - this.inPackets} copies, ${sum} accounted for`,
+      );
   }
 
   private dropInDevice(packetId: number, reason: DropReason, atPs: number): void {
     if (!this.isAlive(packetId)) return;
-    this.deviceDrops[reason]++;
+    if (this.copy[packetId & SLOT_MASK] === 0) this.deviceDrops[reason]++;
     this.endPs = atPs;
     this.end(packetId, DROPPED, DROP_REASONS[reason].name);
   }
 
   private dropInStack(packetId: number, reason: StackDrop): void {
     if (!this.isAlive(packetId)) return;
-    this.stackDrops[reason]++;
+    if (this.copy[packetId & SLOT_MASK] === 0) this.stackDrops[reason]++;
     this.endPs = this.clock.nowPs;
     this.end(packetId, DROPPED, STACK_DROPS[reason].name);
   }
@@ -184,8 +212,11 @@ export class PacketLedger {
   /** Ends a packet at `endPs`. */
   private end(id: number, fate: number, reason: string): void {
     const slot = id & SLOT_MASK;
-    this.fatePackets[fate]++;
-    this.fateBytes[fate] += this.lenBytes[slot];
+    if (this.copy[slot] === 1) this.copyFates[fate]++;
+    else {
+      this.fatePackets[fate]++;
+      this.fateBytes[fate] += this.lenBytes[slot];
+    }
     if (this.listener !== null) this.listener.onFate(id, FATES[fate], reason, this.endPs);
     this.alive[slot] = 0;
     this.generation[slot] = (this.generation[slot] + 1) & GENERATION_MASK;
@@ -205,6 +236,7 @@ export class PacketLedger {
     this.generation = enlarge(this.generation, new Int32Array(capacity));
     this.alive = enlarge(this.alive, new Uint8Array(capacity));
     this.path = enlarge(this.path, new Uint8Array(capacity));
+    this.copy = enlarge(this.copy, new Uint8Array(capacity));
     this.free = new Int32Array(capacity);
     for (let slot = old; slot < capacity; slot++) this.free[slot - old] = slot;
     this.freeHead = 0;

@@ -28,6 +28,9 @@ export const MISS_REMEDIES: Readonly<Record<MissReason, string>> = {
   [MissReason.OFFLOAD_DISABLED]:
     'the flow-table stage must be switched on: `flags offload` on a flowtable with this port',
   [MissReason.NOT_ADDRESSED]: 'its destination MAC must be the address of the port it arrives on',
+  [MissReason.TRAP]: 'the matching filter would have to forward or drop it instead of `action trap`',
+  [MissReason.METER]: 'it must arrive within the rate of the meter that the filter names',
+  [MissReason.COPY]: '',
 };
 
 /** For packets that found no entry, by what the stack did with them. */

@@ -106,6 +106,16 @@ export const STEP_FORMS: Readonly<Record<number, StepForm>> = {
     means: 'the device dropped it',
     fields: [n('port'), ['reason', 'drop']],
   },
+  [Hw.STAGE_LOOKUP]: {
+    name: 'stage-lookup',
+    means: 'staged tables: number of the table, and of its entry that matched, or -1',
+    fields: [n('table'), n('entry')],
+  },
+  [Hw.COPY]: {
+    name: 'copy',
+    means: 'staged tables sent a copy: 0 mirror, 1 sample, 2 group; port -1 is the host',
+    fields: [n('port'), n('lenBytes'), n('kind')],
+  },
   [Stack.RECEIVE]: {
     name: 'stack-receive',
     means: 'the driver gave it to the stack',

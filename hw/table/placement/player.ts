@@ -59,6 +59,11 @@ export class StepPlayer implements EventHandler {
     this.costs = costs;
   }
 
+  /** Time of the next write, ps; Infinity when there is none. */
+  get nextPs(): number {
+    return this.next < this.writes.length ? this.writes[this.next].atPs : Infinity;
+  }
+
   /** Queues the steps behind those still playing; returns when the last one is done, ps. What takes no time is done now. */
   play(steps: StepLog): number {
     let atPs = Math.max(this.scheduler.nowPs, this.donePs);
