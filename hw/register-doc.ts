@@ -2,7 +2,10 @@
 
 import { DETAIL_NAMES, Detail, Opcode, Status } from './admin/format.ts';
 import * as F from './admin/format.ts';
+import * as S from './admin/switch-format.ts';
 import { REGISTERS, type RegisterDef } from './register-map.ts';
+import { ACTION_NAMES } from './switch/actions.ts';
+import { PHV_FIELDS, type PhvField } from './switch/phv.ts';
 
 const ADMIN_REGISTERS: readonly [name: string, offset: number, access: string, meaning: string][] =
   [
@@ -19,6 +22,12 @@ const ADMIN_REGISTERS: readonly [name: string, offset: number, access: string, m
     ['ADM_CAP_MAX_SLOTS', F.ADM_CAP_MAX_SLOTS, 'ro', 'Largest ADM_SLOTS'],
     ['ADM_CAP_TCAM_MODE', F.ADM_CAP_TCAM_MODE, 'ro', 'TCAM_ADD takes 0 a position, 1 a priority'],
     ['ADM_LINK_MBPS', F.ADM_LINK_MBPS, 'ro', 'Line rate of the port, Mb/s'],
+    [
+      'ADM_CAP_STAGES',
+      F.ADM_CAP_STAGES,
+      'ro',
+      'Staged tables: stages 7:0, tables 15:8, range registers 23:16',
+    ],
     ['ADM_BASE_LO', F.ADM_BASE_LO, 'rw', 'Command ring, low'],
     ['ADM_BASE_HI', F.ADM_BASE_HI, 'rw', 'Command ring, high'],
     ['ADM_SLOTS', F.ADM_SLOTS, 'rw', 'Slots of both rings, a power of two'],
@@ -53,6 +62,20 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 function numbers(entries: Readonly<Record<string, number>>): string[][] {
   return Object.entries(entries).map(([name, number]) => [name, String(number)]);
+}
+
+const RECORDS: readonly (readonly [string, string])[] = [
+  ['entry (ENTRY_ADD, ENTRY_MOD)', String(S.ENTRY_BYTES)],
+  ['table (TABLE_SET, DEFAULT_SET; TABLE_QUERY writes)', String(S.TABLE_BYTES)],
+  ['group (GROUP_SET) with n buckets', `${S.GROUP_LIST} + ${S.BUCKET_BYTES}·n`],
+];
+
+function fieldRows(): string[][] {
+  return Object.entries(PHV_FIELDS).map(([name, field]: [string, PhvField]) => {
+    const high = 31 - Math.clz32(field.mask);
+    const words = field.words === 1 ? `${field.word}` : `${field.word} to ${field.word + 3}`;
+    return [name, words, `${high}:${field.shift}`];
+  });
 }
 
 /** Text of docs/registers.md. */
@@ -101,6 +124,18 @@ export function registerDocument(): string {
     ...table(['status', 'number'], numbers(Status)),
     '',
     ...table(['detail', 'number', 'reason'], details),
+    '',
+    '## Staged tables',
+    '',
+    'Commands from TABLE_SET on (docs/switch.md). Fields of commands and records: `hw/admin/switch-format.ts`.',
+    '',
+    ...table(['record', 'bytes'], RECORDS),
+    '',
+    'Keys are words of 32 bits, a value and a care mask for each; SET writes the same words.',
+    '',
+    ...table(['field', 'word', 'bits'], fieldRows()),
+    '',
+    ...table(['action', 'number'], ACTION_NAMES.map((name, kind) => [name, String(kind)]).slice(1)),
   ];
   return lines.join('\n') + '\n';
 }

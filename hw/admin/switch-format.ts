@@ -111,7 +111,9 @@ export const METER_EBS = 44;
 // and show what the last copy had (both in TABLE_QUERY's device figures below).
 export const REC_FLAG_COUNTED = 4;
 // Device figures, u32 each, written by TABLE_QUERY behind the templates.
-export const TABLE_PACKET_BITS = TABLE_RECORD_END;
-export const TABLE_BYTE_BITS = TABLE_RECORD_END + 4;
+export const TABLE_PACKET_BITS = TABLE_RECORD_END + 8;
+export const TABLE_BYTE_BITS = TABLE_RECORD_END + 12;
+/** u32: range registers of the device. */
+export const TABLE_RANGE_REGISTERS = TABLE_RECORD_END + 16;
 
 // AGED_READ: SW_COUNT handles at most are taken from the list of entries that got old, written as u32 handles to SW_IOVA.

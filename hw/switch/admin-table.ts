@@ -98,4 +98,5 @@ export function writeTable(record: DataView, table: StageTable, device: SwitchCo
   });
   put(S.TABLE_PACKET_BITS, device.packetBits);
   put(S.TABLE_BYTE_BITS, device.byteBits);
+  put(S.TABLE_RANGE_REGISTERS, device.rangeRegisters);
 }

@@ -49,11 +49,12 @@ export function buildReport(run: ReplayRun): RunReport {
       classicPath: fate(2),
       local: fate(3),
       dropped: fate(4),
-      inFlight: ledger.pending,
+      inFlight: ledger.pending - ledger.pendingCopies,
     },
     toHost: named(ledger.missPackets, MISS_REASONS),
     localBy: Object.fromEntries([...ledger.localEnds].sort()),
     droppedBy: dropped(ledger),
+    copies: copyCounts(ledger),
     extraFrames: ledger.extraFrames,
     hostFrames: ledger.hostFrames,
     offload: offloadReport(testbed),
@@ -65,6 +66,12 @@ export function buildReport(run: ReplayRun): RunReport {
     inputFaults: [...run.inputFaults],
     digest: run.digest.hex(),
   };
+}
+
+function copyCounts(ledger: PacketLedger): RunReport['copies'] {
+  const [mirrored, sampled, replicated] = ledger.copiesMade;
+  const [sent, fast, classic, toHost, dropped] = ledger.copyFates;
+  return { mirrored, sampled, replicated, sent: sent + fast + classic, toHost, dropped };
 }
 
 /** Busy shares over the time of traffic; all 0 without traffic. */

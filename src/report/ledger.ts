@@ -90,7 +90,7 @@ export class PacketLedger {
   private freeCount = 0;
   private aliveCount = 0;
 
-  /** Packets that have entered and not yet ended. */
+  /** Packets and copies that have not yet ended. */
   get pending(): number {
     return this.aliveCount;
   }
@@ -126,6 +126,13 @@ export class PacketLedger {
   /** Packets and copies that have entered or been made. */
   private get begun(): number {
     return this.copiesMade.reduce((sum, made) => sum + made, this.inPackets);
+  }
+
+  /** Copies that have not yet ended. */
+  get pendingCopies(): number {
+    let open = this.begun - this.inPackets;
+    for (const count of this.copyFates) open -= count;
+    return open;
   }
 
   /** Number of the packet in its capture, −1 when the id is not alive. */

@@ -28,7 +28,8 @@ export const MISS_REMEDIES: Readonly<Record<MissReason, string>> = {
   [MissReason.OFFLOAD_DISABLED]:
     'the flow-table stage must be switched on: `flags offload` on a flowtable with this port',
   [MissReason.NOT_ADDRESSED]: 'its destination MAC must be the address of the port it arrives on',
-  [MissReason.TRAP]: 'the matching filter would have to forward or drop it instead of `action trap`',
+  [MissReason.TRAP]:
+    'the matching filter would have to forward or drop it instead of `action trap`',
   [MissReason.METER]: 'it must arrive within the rate of the meter that the filter names',
   [MissReason.COPY]: '',
 };

@@ -90,6 +90,15 @@ export interface RunReport {
   /** Local ends by kind, drops by reason (device and software reasons have different names). */
   localBy: Record<string, number>;
   droppedBy: Record<string, number>;
+  /** Copies that the device made, by why and by end; they are no packets of `in` and have fates of their own. */
+  copies: {
+    mirrored: number;
+    sampled: number;
+    replicated: number;
+    sent: number;
+    toHost: number;
+    dropped: number;
+  };
   /** Frames beyond one per packet (router fragments) and frames that the host made itself. */
   extraFrames: number;
   hostFrames: number;

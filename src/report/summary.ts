@@ -71,6 +71,13 @@ function fateLines(report: RunReport): string[] {
   const lines = table(['fate', 'packets', 'bytes', 'share', 'reasons'], rows);
   const toHost = reasons(report.toHost);
   if (toHost !== '') lines.push(`why hardware gave packets to the host: ${toHost}`);
+  const { mirrored, sampled, replicated, sent, toHost: up, dropped } = report.copies;
+  if (mirrored + sampled + replicated > 0)
+    lines.push(
+      `copies made in the device: mirrored ${formatCount(mirrored)}, sampled ${formatCount(sampled)}, ` +
+        `by groups ${formatCount(replicated)}; sent ${formatCount(sent)}, to the host ${formatCount(up)}, ` +
+        `dropped ${formatCount(dropped)}`,
+    );
   if (report.hostFrames > 0)
     lines.push(`frames made by the host itself: ${formatCount(report.hostFrames)}`);
   if (report.extraFrames > 0)

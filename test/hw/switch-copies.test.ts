@@ -16,17 +16,17 @@ function setup(seed = 1): { b: Bench; side: S.SwitchSide; ledger: PacketLedger }
   const ledger = new PacketLedger();
   ledger.clock = b.scheduler;
   const { observer } = b.nic.ctx;
-  const { onEgress, onDrop, onRx } = observer;
+  const seen = { ...observer };
   observer.onEgress = (f) => {
-    onEgress(f);
+    seen.onEgress(f);
     ledger.device.onEgress(f);
   };
   observer.onDrop = (id, port, reason, atPs) => {
-    onDrop(id, port, reason, atPs);
+    seen.onDrop(id, port, reason, atPs);
     ledger.device.onDrop(id, port, reason, atPs);
   };
   observer.onRx = (...args) => {
-    onRx(...args);
+    seen.onRx(...args);
     ledger.device.onRx(...args);
     ledger.stack.onLocal(args[0], 'host');
   };

@@ -62,7 +62,6 @@ export const SAMPLE = (rate: number, keptBytes: number, port: number, group = 0)
 export const METER = (meter: number, yellow: number, red: number): Item => [13, meter, yellow, red];
 export const COUNT: Item = [14];
 export const QUEUE = (queue: number): Item => [15, queue];
-export const MARK = (mark: number): Item => [16, mark];
 export const HOST = 0xffffffff;
 
 export interface EntrySpec {
