@@ -73,6 +73,10 @@ export class Kernel implements CoreHost {
   onDrop: ((skb: SkBuff, reason: KernelDrop) => void) | null = null;
   /** Told of received frames that a driver throws away with its ring (a reset, a device going down), by packet id. */
   onFrameLost: ((packetId: number) => void) | null = null;
+  /** Told of each packet that a driver hands to a sampling group, by packet id. */
+  onSample: ((packetId: number, group: number) => void) | null = null;
+  /** Packets and bytes by sampling group (psample). */
+  readonly samples = new Map<number, { packets: number; bytes: number }>();
   /** Called when a packet with conntrack reference is freed (nf_conntrack_put). */
   onSkbFree: ((skb: SkBuff) => void) | null = null;
   /** dmesg: newest last, at most 1000 lines. */
@@ -279,6 +283,16 @@ export class Kernel implements CoreHost {
   /** A driver frees a receive buffer without passing its frame up; −1 (no frame) is ignored. */
   frameLost(packetId: number): void {
     if (packetId >= 0 && this.onFrameLost !== null) this.onFrameLost(packetId);
+  }
+
+  /** psample_sample_packet: counts a sampled packet for its group; frees it. Listeners of the netlink group are not modelled. */
+  psample(skb: SkBuff, group: number): void {
+    const seen = this.samples.get(group) ?? { packets: 0, bytes: 0 };
+    this.samples.set(group, seen);
+    seen.packets++;
+    seen.bytes += skb.lenBytes;
+    this.onSample?.(skb.packetId, group);
+    this.free_skb(skb);
   }
 
   /** Drops a packet in the driver layer: tells `onDrop`, then frees it. */

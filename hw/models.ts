@@ -81,6 +81,8 @@ export interface NicConfig {
   stages?: SwitchConfig | null;
   pcie: PcieConfig;
   admin: AdminConfig;
+  /** false: there is no flow table behind the stages; FLOW_ADD is refused. */
+  hasFlowTable?: boolean;
   /** The flow stage takes only frames whose destination MAC is RAL0/RAH0 of the port. */
   flowStageChecksDmac: boolean;
   /** Reset value of HLREG0.TXPADEN: pad short frames to 60 bytes on the way out. */

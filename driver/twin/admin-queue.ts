@@ -30,20 +30,22 @@ import {
   COMPLETION_BYTES,
   CPL_COOKIE,
   CPL_DETAIL,
+  CPL_MOVES,
   CPL_PHASE,
   CPL_RESULT,
   CPL_STATUS,
   Status,
 } from '../../hw/admin/format.ts';
 import type { Opcode } from '../../hw/admin/format.ts';
+import { CPL_WHAT } from '../../hw/admin/switch-format.ts';
 
 const SLOTS_WANTED = 256;
 
 /** Writes a command's body; the first 8 bytes are filled already. */
 export type CommandFill = (view: DataView, at: number) => void;
 
-/** How a command ended: 0 or −errno, the completion's result word, its Detail. */
-export type CommandDone = (error: number, result: number, detail: number) => void;
+/** How a command ended: 0 or −errno, the completion's result word, its Detail, and what the Detail is about. */
+export type CommandDone = (error: number, result: number, detail: number, what: number) => void;
 
 interface Command {
   opcode: Opcode;
@@ -78,6 +80,8 @@ export class AdminQueue {
   sentCount = 0;
   completedCount = 0;
   timeoutCount = 0;
+  /** Table entries that the device had to move for these commands. */
+  movesCount = 0;
 
   private readonly kernel: Kernel;
   private readonly bar2: Mmio;
@@ -144,7 +148,7 @@ export class AdminQueue {
     this.waiting = [];
     this.kernel.del_timer(this.watchdog);
     this.watchdog = NO_EVENT;
-    for (const command of lost) command.done?.(-EIO, 0, 0);
+    for (const command of lost) command.done?.(-EIO, 0, 0, 0);
   }
 
   /** Frees the rings. */
@@ -159,7 +163,7 @@ export class AdminQueue {
   submit(opcode: Opcode, fill: CommandFill, done: CommandDone, late?: CommandDone): void {
     const command: Command = { opcode, fill, done, late: late ?? null, deadlinePs: 0 };
     if (this.commands === null) {
-      done(-EBUSY, 0, 0);
+      done(-EBUSY, 0, 0, 0);
       return;
     }
     if (this.waiting.length > 0 || this.inFlightCount >= this.slots - 1) this.waiting.push(command);
@@ -184,6 +188,8 @@ export class AdminQueue {
         statusErrno(view.getUint16(at + CPL_STATUS, true)),
         view.getUint32(at + CPL_RESULT, true),
         view.getUint32(at + CPL_DETAIL, true),
+        view.getUint32(at + CPL_WHAT, true),
+        view.getUint32(at + CPL_MOVES, true),
       );
     }
     this.postWaiting();
@@ -193,17 +199,25 @@ export class AdminQueue {
     }
   }
 
-  private complete(slot: number, error: number, result: number, detail: number): void {
+  private complete(
+    slot: number,
+    error: number,
+    result: number,
+    detail: number,
+    what: number,
+    moves: number,
+  ): void {
     const command = this.inFlight[slot] ?? null;
     if (command === null) return; // a completion that nobody waits for: ignored, as a driver must
     this.inFlight[slot] = null;
     this.inFlightCount--;
     this.completedCount++;
+    this.movesCount += moves;
     const tell = command.done ?? command.late;
     if (tell === null) return;
     const core = this.kernel.current ?? this.kernel.cores[0];
     core.runTask(() => {
-      tell(error, result, detail);
+      tell(error, result, detail, what);
     });
   }
 
@@ -249,7 +263,7 @@ export class AdminQueue {
         const { done } = command;
         command.done = null;
         this.timeoutCount++;
-        done(-ETIMEDOUT, 0, 0);
+        done(-ETIMEDOUT, 0, 0, 0);
       }
     }
     if (nextPs < Infinity) this.armWatchdog(nextPs);

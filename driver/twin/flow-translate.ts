@@ -23,7 +23,7 @@ function refuse(error: number, reason: string, message: string): Translation {
 }
 
 /** Port of the adapter's card behind a device, −1 when it is none. */
-function portOf(adapter: TwinAdapter, dev: NetDevice): number {
+export function portOf(adapter: TwinAdapter, dev: NetDevice): number {
   const other = twinAdapter(dev);
   if (other === null || switchId(other.pdev) !== switchId(adapter.pdev)) return -1;
   return other.portIndex;

@@ -8,6 +8,7 @@ import { DRIVER_NAME, TwinAdapter, adapterOf, switchId, twinAdapter } from './ad
 import type { TwinOptions } from './adapter.ts';
 import { TWIN_ETHTOOL_OPS } from './ethtool.ts';
 import { FlowTable } from './flow.ts';
+import { filtersOf } from './flower.ts';
 import {
   adminVector,
   configureInterrupts,
@@ -153,6 +154,7 @@ export function twinReinit(dev: NetDevice): number {
   const error = startFunction(adapter);
   if (error !== 0) return error;
   writeMacAddress(adapter, dev.mac);
+  filtersOf(adapter).restore(adapter);
   if (!wasRunning) return 0;
   const up = twinUp(adapter);
   if (up === 0) TWIN_OPS.ndo_set_rx_mode?.(dev);

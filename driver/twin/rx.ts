@@ -22,8 +22,10 @@ import {
   RXD_ERR_IPE,
   RXD_ERR_RXE,
   RXD_ERR_TCPE,
+  RXD_STAT_COPY,
   RXD_STAT_DD,
   RXD_STAT_EOP,
+  RXD_STAT_FLM,
   RXD_STAT_L4CS,
   RXD_STAT_VP,
   rxHash,
@@ -169,7 +171,13 @@ export class RxRing {
       kernel.kfree_skb_reason(skb, KernelDrop.RX_ERROR);
       return;
     }
-    skb.hash = hash;
+    if ((status & RXD_STAT_COPY) !== 0) {
+      skb.packetId = kernel.memory.ownerAt(kernel.iovaOf(skb.at));
+      kernel.psample(skb, hash >>> 0);
+      return;
+    }
+    if ((status & RXD_STAT_FLM) !== 0) skb.mark = hash >>> 0;
+    else skb.hash = hash;
     skb.vlanTci = vlanTci;
     skb.rxQueue = this.queue + 1;
     const bad = status & (RXD_ERR_TCPE | RXD_ERR_IPE);

@@ -57,7 +57,8 @@ export class AdminQueue implements EventHandler {
     this.disable();
     this.words.fill(0);
     this.words[F.ADM_VERSION / 4] = F.ADMIN_VERSION;
-    this.words[F.ADM_CAP_FLOW_ENTRIES / 4] = this.pipeline.flows.capacity;
+    const hasFlows = this.ctx.config.hasFlowTable !== false;
+    this.words[F.ADM_CAP_FLOW_ENTRIES / 4] = hasFlows ? this.pipeline.flows.capacity : 0;
     this.words[F.ADM_CAP_TCAM_ENTRIES / 4] = this.pipeline.tcam.entries;
     this.words[F.ADM_CAP_TCAM_KEY_BITS / 4] = K.TCAM_KEY_BITS;
     const { ports, queues, vectors, admin } = this.ctx.config;

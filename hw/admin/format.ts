@@ -159,8 +159,8 @@ export const Detail = {
   /** The stage has as many tables as it can. */
   NO_FREE_TABLE: 44,
   BATCH_SIZE: 45,
-  /** All masks of hashed ternary memory are taken and the spill memory is full. */
-  MASKS_EXHAUSTED: 46,
+  /** The device has no flow table. */
+  NO_FLOW_TABLE: 46,
 } as const;
 export type Detail = (typeof Detail)[keyof typeof Detail];
 
@@ -212,7 +212,7 @@ export const DETAIL_NAMES: readonly string[] = [
   'table-config',
   'no-free-table',
   'batch-size',
-  'masks-exhausted',
+  'no-flow-table',
 ];
 
 // Common to all commands.

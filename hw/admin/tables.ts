@@ -64,6 +64,8 @@ export class AdminTables {
 
   /** FLOW_ADD. */
   flowAdd(command: DataView, functionIndex: number): void {
+    if (this.ctx.config.hasFlowTable === false)
+      return this.answer(F.Status.BAD_OPCODE, F.Detail.NO_FLOW_TABLE);
     if (!this.readFlowKey(command) || !this.readFlowAction(command)) return;
     const handle = this.pipeline.flows.insert(this.key);
     this.moves = this.pipeline.flows.lastMoves;

@@ -50,6 +50,14 @@ const profileSchema = z.strictObject({
   kind: z.literal(['nic', 'switch']),
   notes: z.string().default(''),
   tables: z.record(key, tableSchema),
+  pipeline: z
+    .strictObject({
+      latency: z.literal(['pipe', 'visited']).default('visited'),
+      stages: z.array(key).min(1).max(32),
+      flows: key.or(z.literal('')).default(''),
+    })
+    .nullable()
+    .default(null),
   figures: z.record(key, figureSchema).default({}),
 });
 
@@ -86,8 +94,8 @@ export function validateProfile(value: unknown, file: string): DeviceProfile {
     const [issue] = result.error.issues;
     throw new ProfileError(`${file}: ${issue.path.join('.') || 'profile'}: ${issue.message}`);
   }
-  const { name, title, kind, notes, tables, figures } = result.data;
-  const profile: DeviceProfile = { name, title, kind, notes, tables, figures };
+  const { name, title, kind, notes, tables, pipeline, figures } = result.data;
+  const profile: DeviceProfile = { name, title, kind, notes, pipeline, tables, figures };
   checkTables(profile, file);
   return profile;
 }

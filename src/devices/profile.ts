@@ -8,7 +8,8 @@
 // A rule goes into the first table, in the profile's order, that can hold it. Every number is a figure: value, unit, source and
 // how sure it is. Which fields and actions a table takes are lists without a source of their own; `notes` says what they rest on.
 //
-// Left out: parsers, the order in which a device consults its tables, and memories that no flow rule goes into.
+// `pipeline` gives the order in which packets meet the tables, for devices that run. Left out: parsers, and memories that no
+// flow rule goes into.
 
 import type { PlacementEngineName } from '../../hw/table/placement/index.ts';
 import type { RangeMethod } from '../../hw/table/ranges.ts';
@@ -76,11 +77,23 @@ export interface TableProfile {
   figures: Record<string, Figure>;
 }
 
+/** How the device's tables stand in the way of packets, for devices that run (nic-config.ts). */
+export interface PipelineProfile {
+  /** A packet passes all stages (Tofino), or pays for the look-ups that it has. */
+  latency: 'pipe' | 'visited';
+  /** The table that each stage is, by name; chain N of tc is stage N. */
+  stages: string[];
+  /** The hash table of flows behind the stages, '' for none. */
+  flows: string;
+}
+
 export interface DeviceProfile {
   name: string;
   title: string;
   kind: 'nic' | 'switch';
   notes: string;
+  /** null: the profile serves `fit` only. */
+  pipeline: PipelineProfile | null;
   tables: Record<string, TableProfile>;
   /** Of the device as a whole; `counters` and `meters` limit rules that count or police. */
   figures: Record<string, Figure>;

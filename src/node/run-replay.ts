@@ -98,6 +98,7 @@ function makeRun(
     run.now = new ReplayRun(scenario, {
       pace: settings.pace,
       seed,
+      profile: loaded.profile,
       scenarioFile: loaded.file,
       readText: loaded.readText,
       ...(files === null ? {} : { onEgress }),

@@ -6,6 +6,10 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import process from 'node:process';
 import { loadScenario, ScenarioError } from '../scenario/load.ts';
 import type { Scenario } from '../scenario/schema.ts';
+import { nicConfigOf } from '../devices/nic-config.ts';
+import { ProfileError } from '../devices/profile.ts';
+import type { DeviceProfile } from '../devices/profile.ts';
+import { loadDevice } from './device-files.ts';
 import { InputError, systemErrorText } from './errors.ts';
 import type { SourceFile } from './sources.ts';
 
@@ -16,6 +20,8 @@ export const DEFAULT_SCENARIO = join(PACKAGE_ROOT, 'fixtures/scenarios/router.ya
 /** A scenario with everything that its file's place decides. */
 export interface LoadedScenario {
   scenario: Scenario;
+  /** The device that it names. */
+  profile: DeviceProfile;
   /** For messages: as the user wrote it, or relative to the working directory. */
   file: string;
   /** A capture was given in place of a scenario. */
@@ -48,6 +54,7 @@ export function loadScenarioFile(path: string | undefined): LoadedScenario {
       }));
   return {
     scenario,
+    profile: profileOf(scenario, folder),
     file: shown,
     bareCapture,
     sources,
@@ -61,6 +68,20 @@ export function portIndex(scenario: Scenario, name: string, where: string): numb
   if (index >= 0) return index;
   const names = scenario.ports.map((port) => port.name).join(', ');
   throw new InputError(`${where}: no port '${name}'; expected one of ${names}`);
+}
+
+/** The scenario's device, its path taken from the scenario's folder. Throws InputError; also for one that cannot run. */
+function profileOf(scenario: Scenario, folder: string): DeviceProfile {
+  const { profile } = scenario.device;
+  const isFile = profile.includes('/') || profile.endsWith('.json');
+  const loaded = loadDevice(isFile && !isAbsolute(profile) ? join(folder, profile) : profile);
+  try {
+    nicConfigOf(loaded);
+  } catch (error) {
+    if (error instanceof ProfileError) throw new InputError(error.message);
+    throw error;
+  }
+  return loaded;
 }
 
 function parse(text: string, shown: string): Scenario {

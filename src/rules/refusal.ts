@@ -63,6 +63,12 @@ const REASONS = {
     resource: 'entries',
     remedy: 'a deeper table, or fewer rules',
   },
+  'no-free-slices': {
+    error: ENOSPC,
+    extack: 'no free slices for a key of {} bits in the stage',
+    resource: 'slices',
+    remedy: 'fewer key templates or tables in the stage, or more slices',
+  },
   'no-free-range-register': {
     error: ENOSPC,
     extack: 'no free port range register: {} in use',
@@ -111,6 +117,18 @@ const REASONS = {
     resource: 'action slots',
     remedy: 'fewer actions, or the rest in a further stage',
   },
+  'action-field': {
+    error: EOPNOTSUPP,
+    extack: 'field {} cannot be written in this stage',
+    resource: '',
+    remedy: 'another field, or a stage that may write it',
+  },
+  'action-argument': {
+    error: EOPNOTSUPP,
+    extack: 'arguments of {} cannot be done by the device',
+    resource: '',
+    remedy: 'arguments within the limits of the device',
+  },
   'no-free-counter': {
     error: ENOSPC,
     extack: 'no free counter: {} in use',
@@ -122,6 +140,12 @@ const REASONS = {
     extack: 'no free meter: {} in use',
     resource: 'meters',
     remedy: 'sharing meters, or more of them',
+  },
+  'meter-config': {
+    error: ERANGE,
+    extack: 'rate of police {} is above what a meter can do',
+    resource: '',
+    remedy: 'a lower rate',
   },
   'no-such-group': {
     error: EINVAL,

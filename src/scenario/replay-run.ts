@@ -12,6 +12,7 @@ import { Feed } from './feed.ts';
 import { ScenarioError } from './load.ts';
 import { Pacer } from './pacing.ts';
 import type { Pace } from './pacing.ts';
+import type { DeviceProfile } from '../devices/profile.ts';
 import type { Scenario } from './schema.ts';
 import { Testbed } from './testbed.ts';
 import type { BusyTimes } from './testbed.ts';
@@ -24,6 +25,8 @@ const DRAIN_LIMIT_PS = 120 * PS_PER_S;
 export interface ReplayOptions {
   pace: Pace;
   seed: number;
+  /** The device that the scenario names; null: the generic NIC. */
+  profile?: DeviceProfile | null;
   /** Where messages about the scenario point to. */
   scenarioFile: string;
   /** Text of a file that a command names, relative to the scenario; null when there is none. */
@@ -63,7 +66,7 @@ export class ReplayRun {
     this.scenario = scenario;
     this.options = options;
     this.seed = options.seed;
-    this.testbed = Testbed.ofScenario(scenario, options.seed);
+    this.testbed = Testbed.ofScenario(scenario, options.seed, options.profile);
     this.pacer = new Pacer(
       options.pace,
       this.testbed.nic.config.lineRateBps,

@@ -38,7 +38,8 @@ const portSchema = z.strictObject({
 });
 
 const deviceSchema = z.strictObject({
-  profile: z.literal('generic-nic').default('generic-nic'),
+  /** A shipped profile's name, or a profile file, relative to the scenario. */
+  profile: z.string().min(1).default('generic-nic'),
   lineRate: rateBps.optional(),
   queues: quantity.optional(),
   ringSlots: quantity.optional(),

@@ -32,6 +32,8 @@ import { symmetricHash } from '../stack/tun/flow-hash.ts';
 import { COMMANDS } from './commands/table.ts';
 import { failed } from './commands/command.ts';
 import type { CommandResult } from './commands/command.ts';
+import { nicConfigOf } from '../devices/nic-config.ts';
+import type { DeviceProfile } from '../devices/profile.ts';
 import type { Scenario } from './schema.ts';
 
 /** One port of the machine. */
@@ -122,6 +124,7 @@ export class Testbed {
       observer: this.ledger.device,
     });
     this.kernel.syncDevices = (nowPs) => this.nic.sync(nowPs);
+    this.kernel.onSample = (id) => this.ledger.stack.onLocal(id, 'sample');
     this.kernel.onFrameLost = (id) => this.ledger.stack.onDrop(id, StackDrop.DEV_DOWN);
     if (options.stack !== false) {
       this.netStack = new NetStack(this.kernel, this.ledger.stack);
@@ -132,11 +135,19 @@ export class Testbed {
     this.observeHost();
   }
 
-  /** The machine that a scenario describes. */
-  static ofScenario(scenario: Scenario, seed: number = scenario.seed): Testbed {
+  /**
+   * The machine that a scenario describes. `profile` is the device that it names (whoever can read files gives it); without it
+   * the generic NIC, which has no tables for tc filters then.
+   */
+  static ofScenario(
+    scenario: Scenario,
+    seed: number = scenario.seed,
+    profile: DeviceProfile | null = null,
+  ): Testbed {
     const { device, host } = scenario;
-    const overrides: Partial<NicConfig> = {};
-    const standard = genericNic();
+    const overrides: Partial<NicConfig> = profile === null ? {} : nicConfigOf(profile);
+    if (overrides.stages) overrides.stages = { ...overrides.stages, seed };
+    const standard = genericNic(overrides);
     if (device.lineRate !== undefined) overrides.lineRateBps = device.lineRate;
     if (device.queues !== undefined) {
       overrides.queues = device.queues;

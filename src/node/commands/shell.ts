@@ -45,6 +45,7 @@ class Shell {
       this.run = new ReplayRun(loaded.scenario, {
         pace: { kind: 'speed', factor: loaded.scenario.traffic.speed },
         seed: loaded.scenario.seed,
+        profile: loaded.profile,
         scenarioFile: loaded.file,
         readText: loaded.readText,
       });
