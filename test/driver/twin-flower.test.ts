@@ -246,7 +246,7 @@ describe('tc filters in hardware', () => {
     });
     expect(rig.add(4, ipv4(), [goto(60)], 5, 2)).toMatchObject({
       error: -22,
-      reason: 'no-such-table',
+      reason: 'no-such-group',
     });
     const ids = [1, 2, 3].map(() => rig.send({ payload: 40 }).id);
     expect(ids.map((id) => rig.fates.get(id))).toEqual([['hw:rule'], ['hw:rule'], ['hw:meter']]);
