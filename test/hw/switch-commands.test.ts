@@ -249,7 +249,7 @@ describe('counters, aging, defaults', () => {
     side.add(0, drop(dport(1)));
     expect(side.run(18, 0)).toMatchObject({ status: 0, result: 1 });
     expect([0, 4, 8, 20, 24, 28, 32].map((at) => side.word(at))).toEqual([1, 1, 32, 2, 1, 1, 16]);
-    expect(side.admin.r(0x1c)).toBe(4 | (64 << 8) | (16 << 16));
+    expect(side.admin.r(0x48)).toBe(4 | (64 << 8) | (16 << 16));
   });
 });
 
