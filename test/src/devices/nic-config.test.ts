@@ -1,0 +1,74 @@
+// Device profiles that run: what of them the device has, and by what name the others are refused.
+
+import { describe, expect, it } from 'vitest';
+import { countBits } from '../../../hw/switch/phv.ts';
+import { nicConfigOf } from '../../../src/devices/nic-config.ts';
+import { validateProfile } from '../../../src/devices/profile-schema.ts';
+import { deviceNames, loadDevice } from '../../../src/node/device-files.ts';
+
+const RUNNING = [
+  'generic-nic',
+  'generic-switch',
+  'intel-e810',
+  'mellanox-spectrum',
+  'mellanox-spectrum2',
+  'rocker-ofdpa',
+  'tofino1',
+];
+
+describe('device profiles that run', () => {
+  it.each(deviceNames())('%s runs, or says what is missing', (name) => {
+    const profile = loadDevice(name);
+    if (!RUNNING.includes(name)) {
+      expect(() => nicConfigOf(profile)).toThrow(
+        `device ${name} cannot run: its profile has no pipeline`,
+      );
+      return;
+    }
+    const { stages } = nicConfigOf(profile);
+    expect(stages?.tables.length).toBe(profile.pipeline?.stages.length);
+    for (const table of stages?.tables ?? [])
+      for (const template of table.templates) expect(countBits(template)).toBeGreaterThan(100);
+  });
+
+  it('takes the figures of the profile', () => {
+    const rocker = nicConfigOf(loadDevice('rocker-ofdpa'));
+    expect(rocker.stages?.tables.map(({ entries }) => entries)).toEqual([100]);
+    expect(rocker.hasFlowTable).toBe(false);
+    const tofino = nicConfigOf(loadDevice('tofino1')).stages;
+    // One bank of 24 blocks of 44 bits and 512 rows for each of the twelve stages.
+    expect(
+      tofino?.stages.map(({ ternary }) => [ternary?.slices, ternary?.sliceBits, ternary?.depth]),
+    ).toEqual(new Array(12).fill([24, 44, 512]));
+    expect(tofino?.latency).toBe('pipe');
+    const generic = nicConfigOf(loadDevice('generic-switch', ['tcam.depth=64', 'meters=7']));
+    expect(generic.stages?.stages[0].ternary?.depth).toBe(64);
+    expect(generic.stages?.meters).toBe(7);
+    expect(generic.exactMatch?.entries).toBe(131072);
+  });
+
+  it.each([
+    ['broadcom-bnxt', 'tcam', 'has rows of several slices'],
+    ['mediatek-mt7621', 'ppe', 'is a packet processing engine'],
+    ['mellanox-cx5', '', 'has measured insertion rates instead of times'],
+  ])('%s with a pipeline still says what it needs', (name, _table, what) => {
+    const profile = loadDevice(name);
+    const [first] = Object.keys(profile.tables);
+    const asked = validateProfile(
+      { schema: 'flowtwin-device/1', ...profile, pipeline: { stages: [first] } },
+      'test',
+    );
+    expect(() => nicConfigOf(asked)).toThrow(what);
+  });
+
+  it('a pipeline of tables that are not there', () => {
+    const profile = loadDevice('generic-nic');
+    const asked = {
+      ...profile,
+      pipeline: { latency: 'pipe' as const, stages: ['acl'], flows: '' },
+    };
+    expect(() => nicConfigOf(asked)).toThrow(
+      "pipeline names the table 'acl'; there are exact, tcam",
+    );
+  });
+});
