@@ -217,14 +217,11 @@ export class FlowTable {
       }
       const packets = this.counters.packets[entry.handle];
       const bytes = this.counters.bytes[entry.handle];
-      done(
-        0,
-        packets - entry.packetsTold,
-        bytes - entry.bytesTold,
-        this.counters.lastHitPs[entry.handle],
-      );
+      const told = { packets: packets - entry.packetsTold, bytes: bytes - entry.bytesTold };
+      // Before the answer: who gets it may ask the card's other function about the same entry at once.
       entry.packetsTold = packets;
       entry.bytesTold = bytes;
+      done(0, told.packets, told.bytes, this.counters.lastHitPs[entry.handle]);
     });
   }
 

@@ -2,6 +2,7 @@
 
 import { conntrack } from './conntrack.ts';
 import { ethtool } from './ethtool.ts';
+import { flowtable } from './flowtable.ts';
 import { cat, echo } from './sysfs.ts';
 import { ip } from './ip.ts';
 import { nft } from './nft.ts';
@@ -11,7 +12,7 @@ import type { ShellCommand } from './command.ts';
 
 /** By name, in the order of `help`. */
 export const COMMANDS: ReadonlyMap<string, ShellCommand> = new Map(
-  [ip, nft, conntrack, ethtool, sysctl, tuntap, cat, echo].map((command) => [
+  [ip, nft, conntrack, flowtable, ethtool, sysctl, tuntap, cat, echo].map((command) => [
     command.name,
     command,
   ]),

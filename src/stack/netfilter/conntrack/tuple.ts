@@ -158,8 +158,13 @@ export class Tuple {
 
   /** Whether the words at `at` are this key. */
   equals(words: Int32Array, at: number): boolean {
+    return words[at + 9] === this.meta && this.equalsBesideZone(words, at);
+  }
+
+  /** Whether the words at `at` are this key in another zone or the same. */
+  equalsBesideZone(words: Int32Array, at: number): boolean {
     if (words[at] !== this.s0 || words[at + 4] !== this.d0) return false;
-    if (words[at + 8] !== this.l4 || words[at + 9] !== this.meta) return false;
+    if (words[at + 8] !== this.l4 || ((words[at + 9] ^ this.meta) & 0xffff) !== 0) return false;
     if ((this.meta & 0xff) === 2) return true;
     return (
       words[at + 1] === this.s1 &&

@@ -101,6 +101,7 @@ export class FlowCounters {
     'route',
     'device-down',
     'flush',
+    'user',
   ]);
   /** Of those that were in hardware. */
   readonly hwRemovedBy: Record<TeardownCause, number> = zeros([
@@ -110,6 +111,7 @@ export class FlowCounters {
     'route',
     'device-down',
     'flush',
+    'user',
   ]);
   /** From the connection's first packet to the driver's acceptance. */
   readonly timeToHardware = new SpanSamples();

@@ -22,6 +22,7 @@ import { TRACE_FAST_PASS, TRACE_FAST_PATH, TRACE_FLOW_TEARDOWN } from '../trace-
 import type { FastPass } from './counters.ts';
 import { NF_FLOW_DNAT, NF_FLOW_SNAT, NF_FLOW_TEARDOWN } from './flow.ts';
 import type { Flow } from './flow.ts';
+import { F_SOFTWARE } from './flow-rows.ts';
 import type { FlowTable } from './flowtable.ts';
 import { decrementTtl, rewriteTuple } from './rewrite.ts';
 
@@ -69,7 +70,7 @@ export class FastPath implements Hook {
   private forward(skb: SkBuff, flow: Flow, direction: number, family: number): number {
     const { table } = this;
     const { stack } = table;
-    const side = flow.sides[direction];
+    const side = flow.side(direction);
     if (skb.lenBytes > side.mtuBytes) return this.pass(skb, 'mtu');
     if (flow.protocol === IPPROTO_TCP) {
       const flags = skb.bytes[this.l4At + 13];
@@ -88,6 +89,7 @@ export class FastPath implements Hook {
     if ((flow.flags & (NF_FLOW_SNAT | NF_FLOW_DNAT)) !== 0)
       this.translate(skb, flow, direction, family);
     decrementTtl(skb.bytes, skb.networkAt, family);
+    table.rows.add(flow.id, F_SOFTWARE + direction, 1);
     table.counters.fastPackets++;
     table.counters.fastBytes += skb.lenBytes;
     if (table.settings.counter) table.ct.account(flow.ctId, direction, 1, skb.lenBytes);

@@ -18,7 +18,7 @@ export const NF_FLOW_HW_DYING = 1 << 5;
 /** The deletion is done: the entry may be freed. */
 export const NF_FLOW_HW_DEAD = 1 << 6;
 
-/** What one direction needs to be forwarded. */
+/** What one direction needs to be forwarded. Shared: never changed once a flow has it. */
 export interface FlowSide {
   /** Device that its packets arrive on (the real one under a VLAN device), and their VLAN id, −1 for untagged. */
   inDev: NetDevice;
@@ -30,9 +30,14 @@ export interface FlowSide {
   mtuBytes: number;
 }
 
-/** Why a flow ended. */
-export type TeardownCause = 'fin-rst' | 'idle' | 'ct-gone' | 'route' | 'device-down' | 'flush';
+/** Why a flow ended; 'user': handed back to the classic path by a command. */
+export type TeardownCause =
+  'fin-rst' | 'idle' | 'ct-gone' | 'route' | 'device-down' | 'flush' | 'user';
 
+/**
+ * One flow. Times and counters are in its flowtable's `FlowRows` (numbers in an object would be boxed, one by one). What both
+ * directions need is shared between flows (`sides`): most flows of a route differ in nothing there.
+ */
 export class Flow {
   readonly id: number;
   readonly conn: Connection;
@@ -40,11 +45,8 @@ export class Flow {
   readonly ctId: number;
   readonly protocol: number;
   flags: number;
-  /** Idle time after which it ends, ps; read from sysctl when it was made. */
-  idlePs: number;
-  /** End of life unless refreshed, ps. */
-  timeoutPs: number;
-  readonly sides: readonly [FlowSide, FlowSide];
+  readonly original: FlowSide;
+  readonly reply: FlowSide;
   /** The driver's key of the original direction; the reply's is one more. 0 when the flowtable does not offload. */
   cookie = 0;
   /** What `ndo_flow_offload` was given; null before the first request, and when drivers are asked through flow blocks. */
@@ -58,17 +60,20 @@ export class Flow {
     conn: Connection,
     protocol: number,
     flags: number,
-    idlePs: number,
-    timeoutPs: number,
-    sides: readonly [FlowSide, FlowSide],
+    original: FlowSide,
+    reply: FlowSide,
   ) {
     this.id = id;
     this.conn = conn;
     this.ctId = conn.id;
     this.protocol = protocol;
     this.flags = flags;
-    this.idlePs = idlePs;
-    this.timeoutPs = timeoutPs;
-    this.sides = sides;
+    this.original = original;
+    this.reply = reply;
+  }
+
+  /** What packets of a direction (0 original, 1 reply) need. */
+  side(direction: number): FlowSide {
+    return direction === 0 ? this.original : this.reply;
   }
 }

@@ -39,6 +39,7 @@ import {
 } from './flow.ts';
 import type { FlowSide, TeardownCause } from './flow.ts';
 import { FlowCounters } from './counters.ts';
+import { F_TIMEOUT, FlowRows } from './flow-rows.ts';
 import { HardwarePath } from './hardware.ts';
 import type { FormName } from './offload-form.ts';
 import { TupleTable } from './tuple-table.ts';
@@ -91,7 +92,8 @@ export class FlowTable {
   readonly ct: Conntrack;
   readonly queues: OffloadQueues;
   readonly counters = new FlowCounters();
-  readonly tuples = new TupleTable();
+  readonly tuples: TupleTable;
+  readonly rows = new FlowRows();
   readonly fastPath: FastPath;
   readonly hardware: HardwarePath;
   /** Devices that it is bound to. */
@@ -123,6 +125,7 @@ export class FlowTable {
     this.settings = settings;
     this.stack = stack;
     this.ct = ct;
+    this.tuples = new TupleTable(ct.table);
     this.admission = new Admission(this);
     this.fastPath = new FastPath(this);
     this.hardware = new HardwarePath(this, settings.form, block);
@@ -138,21 +141,24 @@ export class FlowTable {
     conn: Connection,
     protocol: number,
     flags: number,
-    sides: readonly [FlowSide, FlowSide],
+    original: FlowSide,
+    reply: FlowSide,
   ): Flow {
     const nowPs = this.stack.scheduler.nowPs;
     const idlePs = this.idlePs(protocol);
     const id = this.freeIds.pop() ?? this.flows.length;
     const hw = this.settings.offload ? NF_FLOW_HW : 0;
-    const flow = new Flow(id, conn, protocol, flags | hw, idlePs, nowPs + idlePs, sides);
+    const flow = new Flow(id, conn, protocol, flags | hw, original, reply);
     this.flows[id] = flow;
+    this.rows.clear(id);
+    this.rows.set(id, F_TIMEOUT, nowPs + idlePs);
     this.ct.hold(flow.ctId);
     const row = flow.ctId * ROW_WORDS;
     for (const direction of [1, 0]) {
-      const side = sides[direction];
+      const side = flow.side(direction);
       this.tuple.load(this.ct.table.words, row + direction * ROW_REPLY);
       this.tuple.meta = (side.inDev.ifindex << 16) | (this.tuple.meta & 0xffff);
-      this.tuples.insert(2 * id + direction, this.tuple, side.vlanId);
+      this.tuples.insert(2 * id + direction, flow.ctId, this.tuple, side.vlanId);
     }
     this.liveCount++;
     this.counters.added++;
@@ -177,8 +183,8 @@ export class FlowTable {
   /** A software hit: moves the timeout when that is worth a second, and then asks hardware again. */
   refresh(flow: Flow): void {
     const untilPs = this.stack.scheduler.nowPs + this.idlePs(flow.protocol);
-    if (untilPs - flow.timeoutPs <= REFRESH_STEP_PS) return;
-    flow.timeoutPs = untilPs;
+    if (untilPs - this.rows.get(flow.id, F_TIMEOUT) <= REFRESH_STEP_PS) return;
+    this.rows.set(flow.id, F_TIMEOUT, untilPs);
     if (this.settings.offload) this.hardware.refresh(flow);
   }
 
@@ -218,7 +224,7 @@ export class FlowTable {
     if ((flow.flags & NF_FLOW_PENDING) !== 0) return;
     const nowPs = this.stack.scheduler.nowPs;
     const dying = this.ctIsDying(flow);
-    const idle = flow.timeoutPs <= nowPs && !this.hardware.agesItself(flow);
+    const idle = this.rows.get(flow.id, F_TIMEOUT) <= nowPs && !this.hardware.agesItself(flow);
     if (dying || idle) this.teardown(flow, dying ? 'ct-gone' : 'idle');
     if ((flow.flags & NF_FLOW_TEARDOWN) !== 0) this.retire(flow);
     else {

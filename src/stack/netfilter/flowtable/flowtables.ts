@@ -125,7 +125,7 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
     if (event !== 'down') return;
     for (const table of this.tables.values())
       table.flush('device-down', (flow) =>
-        flow.sides.some((s) => s.inDev === dev || s.outDev === dev),
+        [flow.original, flow.reply].some((s) => s.inDev === dev || s.outDev === dev),
       );
   }
 

@@ -11,8 +11,15 @@ import type { FlowBlock } from '../../../../driver/flow-block.ts';
 import type { FlowStats } from '../../../../driver/flow-offload.ts';
 import type { ExtAck } from '../../../../driver/netdev.ts';
 import { C_STATUS, D_START, IPS_HW_OFFLOAD, ROW_DOUBLES, ROW_WORDS } from '../conntrack/table.ts';
-import { NF_FLOW_HW_DEAD, NF_FLOW_HW_DYING, NF_FLOW_PENDING, NF_FLOW_TEARDOWN } from './flow.ts';
+import {
+  NF_FLOW_HW,
+  NF_FLOW_HW_DEAD,
+  NF_FLOW_HW_DYING,
+  NF_FLOW_PENDING,
+  NF_FLOW_TEARDOWN,
+} from './flow.ts';
 import type { Flow } from './flow.ts';
+import { F_HARDWARE, F_TIMEOUT } from './flow-rows.ts';
 import type { FlowTable } from './flowtable.ts';
 import { BlockForm } from './offload-block.ts';
 import type { FormName, OffloadForm } from './offload-form.ts';
@@ -38,7 +45,7 @@ export class HardwarePath {
 
   /** A software hit moved the timeout of a flow: asks again. */
   refresh(flow: Flow): void {
-    if (this.form.refreshes) this.add(flow);
+    if (this.form.refreshes && (flow.flags & NF_FLOW_HW) !== 0) this.add(flow);
   }
 
   /** Whether the driver, not the collector, ages this flow. */
@@ -59,10 +66,23 @@ export class HardwarePath {
     this.table.queues.del.queue((done) => this.runDel(flow, done));
   }
 
+  /**
+   * Hands a flow back to the software path: out of hardware, and not offered again. False while a work item of the flow is under
+   * way.
+   */
+  release(flow: Flow): boolean {
+    if ((flow.flags & NF_FLOW_PENDING) !== 0) return false;
+    flow.flags &= ~NF_FLOW_HW;
+    if (flow.hwDirections === 0) return true;
+    this.begin(flow);
+    this.table.queues.del.queue((done) => this.runDel(flow, done));
+    return true;
+  }
+
   /** Queues a STATS request when it is time. */
   stats(flow: Flow): void {
     if (!this.form.refreshes) return;
-    const leftPs = flow.timeoutPs - this.table.stack.scheduler.nowPs;
+    const leftPs = this.table.rows.get(flow.id, F_TIMEOUT) - this.table.stack.scheduler.nowPs;
     if (leftPs >= STATS_BELOW * this.table.idlePs(flow.protocol)) return;
     if (!this.begin(flow)) return;
     this.table.queues.stats.queue((done) => this.runStats(flow, done));
@@ -120,7 +140,8 @@ export class HardwarePath {
     this.form.remove(flow, this.extack, () => {
       if (flow.hwDirections !== 0) table.counters.hwDeleted++;
       flow.hwDirections = 0;
-      flow.flags |= NF_FLOW_HW_DEAD;
+      // Of a released flow the entry goes, the flow stays.
+      if ((flow.flags & NF_FLOW_HW) !== 0) flow.flags |= NF_FLOW_HW_DEAD;
       this.end(flow, done);
     });
   }
@@ -131,10 +152,14 @@ export class HardwarePath {
     this.form.stats(flow, stats, this.extack, () => {
       table.counters.hwStats++;
       const untilPs = stats.lastUsedPs + table.idlePs(flow.protocol);
-      if (stats.lastUsedPs > 0 && untilPs > flow.timeoutPs) flow.timeoutPs = untilPs;
-      if (table.settings.counter)
-        for (const direction of [0, 1])
+      const { rows } = table;
+      if (stats.lastUsedPs > 0 && untilPs > rows.get(flow.id, F_TIMEOUT))
+        rows.set(flow.id, F_TIMEOUT, untilPs);
+      for (const direction of [0, 1]) {
+        rows.add(flow.id, F_HARDWARE + direction, stats.packets[direction]);
+        if (table.settings.counter)
           table.ct.account(flow.ctId, direction, stats.packets[direction], stats.bytes[direction]);
+      }
       this.end(flow, done);
     });
   }

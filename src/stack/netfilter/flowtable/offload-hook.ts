@@ -31,7 +31,7 @@ export class HookForm implements OffloadForm {
     const offload = flow.offload ?? this.build(flow);
     if (offload === null) return false;
     flow.offload = offload;
-    const dev = flow.sides[0].inDev;
+    const dev = flow.original.inDev;
     const answered = (error: number): void => {
       // A driver that accepts without saying which directions has both.
       if (error >= 0 && offload.inHardware === 0) offload.inHardware = 3;
@@ -45,7 +45,7 @@ export class HookForm implements OffloadForm {
 
   remove(flow: Flow, extack: ExtAck, done: () => void): void {
     const { offload } = flow;
-    const dev = flow.sides[0].inDev;
+    const dev = flow.original.inDev;
     const { ops } = dev;
     if (ops.ndo_flow_offload === undefined || offload === null) done();
     else
@@ -56,7 +56,7 @@ export class HookForm implements OffloadForm {
   }
 
   stats(flow: Flow, stats: FlowStats, extack: ExtAck, done: () => void): void {
-    const dev = flow.sides[0].inDev;
+    const dev = flow.original.inDev;
     const { ops } = dev;
     if (ops.ndo_flow_offload === undefined || flow.offload === null) done();
     else ops.ndo_flow_offload(dev, FLOW_OFFLOAD_STATS, flow.offload, extack, done, stats);
@@ -77,8 +77,8 @@ export class HookForm implements OffloadForm {
   private buildDirection(flow: Flow, direction: number): FlowDirection | null {
     const { table } = this;
     const { stack } = table;
-    const side = flow.sides[direction];
-    const other = flow.sides[1 - direction];
+    const side = flow.side(direction);
+    const other = flow.side(1 - direction);
     const hop = nextHopOf(table, flow.ctId, direction, side);
     const neighbour = stack.neigh.find(side.outDev, hop);
     if (neighbour === null || !neighbour.isValid) return null;

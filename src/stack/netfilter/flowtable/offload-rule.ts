@@ -32,13 +32,13 @@ export function buildFlowRule(table: FlowTable, flow: Flow, direction: number): 
   if (!addEthernet(table, flow, direction, actions)) return null;
   addVlan(flow, direction, actions);
   addNat(table, flow, direction, actions);
-  actions.push({ id: R.FLOW_ACTION_REDIRECT, dev: flow.sides[1 - direction].inDev, hwStats });
+  actions.push({ id: R.FLOW_ACTION_REDIRECT, dev: flow.side(1 - direction).inDev, hwStats });
   return { match: buildMatch(table, flow, direction), actions };
 }
 
 function buildMatch(table: FlowTable, flow: Flow, direction: number): FlowMatch {
   const match = R.emptyMatch();
-  const side = flow.sides[direction];
+  const side = flow.side(direction);
   const [src, dst] = addressesOf(table, flow.ctId, direction);
   const isIpv4 = src.length === 4;
   tuple.load(table.ct.table.words, flow.ctId * ROW_WORDS + direction * ROW_REPLY);
@@ -82,7 +82,7 @@ function addEthernet(
   direction: number,
   actions: FlowActionEntry[],
 ): boolean {
-  const side = flow.sides[direction];
+  const side = flow.side(direction);
   const hop = nextHopOf(table, flow.ctId, direction, side);
   const neighbour = table.stack.neigh.find(side.outDev, hop);
   if (neighbour === null || !neighbour.isValid) return false;
@@ -98,8 +98,8 @@ function addEthernet(
 
 /** The tag of the way in goes, the one of the way out comes. */
 function addVlan(flow: Flow, direction: number, actions: FlowActionEntry[]): void {
-  if (flow.sides[direction].vlanId >= 0) actions.push({ id: R.FLOW_ACTION_VLAN_POP, hwStats });
-  const vid = flow.sides[1 - direction].vlanId;
+  if (flow.side(direction).vlanId >= 0) actions.push({ id: R.FLOW_ACTION_VLAN_POP, hwStats });
+  const vid = flow.side(1 - direction).vlanId;
   if (vid >= 0)
     actions.push({ id: R.FLOW_ACTION_VLAN_PUSH, vid, proto: ETH_P_8021Q, prio: 0, hwStats });
 }

@@ -32,7 +32,7 @@ describe(`tables (seed ${SEED})`, () => {
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 120 }), (operations) => {
         const table = new ConnectionTable();
-        const tuples = new TupleTable();
+        const tuples = new TupleTable(table);
         const oracle = new Map<string, number>();
         const tuple = new Tuple();
         for (const o of operations) {
@@ -50,7 +50,7 @@ describe(`tables (seed ${SEED})`, () => {
             const conn = table.alloc();
             tuple.store(table.words, conn.id * 48);
             table.link(2 * conn.id, tuple.hash());
-            tuples.insert(2 * conn.id, tuple, -1);
+            tuples.insert(2 * conn.id, conn.id, tuple, -1);
             oracle.set(key, conn.id);
           }
           expect(table.count).toBe(oracle.size);
@@ -62,11 +62,14 @@ describe(`tables (seed ${SEED})`, () => {
   });
 
   it('finds the newest of equal tuples, also after growing', () => {
-    const tuples = new TupleTable();
+    const table = new ConnectionTable();
+    const tuples = new TupleTable(table);
     const tuple = new Tuple();
     for (let id = 0; id < 3000; id++) {
       fill(tuple, { family: 2, src: id % 1000, deep: 0, port: 1 });
-      tuples.insert(2 * id, tuple, -1);
+      const conn = table.alloc();
+      tuple.store(table.words, conn.id * 48);
+      tuples.insert(2 * id, conn.id, tuple, -1);
     }
     for (let src = 0; src < 1000; src++) {
       fill(tuple, { family: 2, src, deep: 0, port: 1 });
