@@ -6,6 +6,7 @@ import type { Scheduler } from './time/scheduler.ts';
 import type { HostMemory } from './dma/host-memory.ts';
 import type { DeviceObserver, TraceSink } from './observer.ts';
 import { DropReason } from './pipeline/outcome.ts';
+import { Card } from './control/card.ts';
 import { PcieLink } from './pcie/link.ts';
 import { PacketMemory } from './mac/packet-memory.ts';
 import { Port } from './mac/port.ts';
@@ -18,6 +19,7 @@ export class DeviceContext {
   readonly memory: HostMemory;
   readonly observer: DeviceObserver;
   readonly pcie: PcieLink;
+  readonly card: Card;
   readonly packets: PacketMemory;
   readonly ports: Port[] = [];
   readonly stats: PortStats[] = [];
@@ -39,6 +41,7 @@ export class DeviceContext {
     this.memory = memory;
     this.observer = observer;
     this.pcie = new PcieLink(config.pcie, scheduler);
+    this.card = new Card(config.ports, (i) => this.macOf(i));
     this.packets = new PacketMemory(config.maxFrameBytes);
     this.rxStaged = new Int32Array(2 * config.ports);
     this.txStaged = new Int32Array(2 * config.ports);
@@ -54,6 +57,11 @@ export class DeviceContext {
       );
       this.stats.push(new PortStats());
     }
+  }
+
+  /** Permanent address of a port: the card's, the port added to the last byte. */
+  macOf(portIndex: number): number[] {
+    return this.config.permanentMac.map((byte, i) => (i === 5 ? (byte + portIndex) & 255 : byte));
   }
 
   /** Ends a received frame as dropped. */

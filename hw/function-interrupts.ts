@@ -16,7 +16,7 @@ export function wireInterruptRegisters(fn: PciFunction): void {
   regs.onRead('EIMC', () => 0);
   regs.onWrite('EIMC', (_i, value) => msix.clearMask(value));
   regs.onWrite('EIAC', (_i, value) => msix.setAutoClear(value));
-  regs.onWrite('EIAM', (_i, value) => msix.setAutoMask(0, value & R.EICR_RTX_QUEUE));
+  regs.onWrite('EIAM', (_i, value) => msix.setAutoMaskLow(value));
   regs.onWrite('GPIE', (_i, value) => {
     msix.gpie = value;
   });

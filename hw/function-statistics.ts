@@ -21,7 +21,11 @@ export function wireStatistics(fn: PciFunction): void {
     });
   };
   regs.onRead('MPC', (i) => (i === 0 ? stats.take32(C.RX_MISSED) : 0));
+  regs.onRead('RNBC', (i) => (i === 0 ? stats.take32(C.RX_NO_BUFFER) : 0));
+  regs.onRead('MLFC', () => fn.link.takeDowns());
   single('PRC', C.RX_SIZE);
+  single('PTC', C.TX_SIZE);
+  single('XEC', C.RX_CHECKSUM_ERRORS);
   single('GPRC', C.RX_GOOD);
   single('BPRC', C.RX_BROADCAST);
   single('MPRC', C.RX_MULTICAST);

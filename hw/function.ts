@@ -9,12 +9,15 @@ import { AdminQueue } from './admin/admin-queue.ts';
 import type { DeviceContext } from './context.ts';
 import { RxRing } from './dma/rx-ring.ts';
 import { TxRing } from './dma/tx-ring.ts';
+import { TxUnit } from './dma/tx-unit.ts';
 import { Msix, type CauseSource, type MsixSink } from './irq/msix.ts';
+import { Link } from './control/link.ts';
 import type { Egress } from './mac/egress.ts';
 import { MacFilter } from './mac/mac-filter.ts';
 import type { WaitingFrames } from './mac/waiting-frames.ts';
 import type { Pipeline } from './pipeline/pipeline.ts';
 import { RegisterFile } from './register-file.ts';
+import { FunctionControl } from './function-control.ts';
 import { wireQueueRegisters } from './function-queues.ts';
 import { wireInterruptRegisters } from './function-interrupts.ts';
 import { wireStatistics } from './function-statistics.ts';
@@ -28,10 +31,14 @@ export interface Bar {
   read32(offset: number): number;
   /** Writes the register at a byte offset. */
   write32(offset: number, value: number): void;
+  /** Reads a pair of registers, low one first; exact below 2^53. */
+  read64(offset: number): number;
+  /** Writes a pair of registers, low one first. */
+  write64(offset: number, value: number): void;
 }
 
+const HIGH = 0x1_0000_0000;
 const STANDARD_FRAME_BYTES = 1518;
-const MFS_UNLIMITED = 0xffff;
 
 export class PciFunction implements CauseSource {
   readonly index: number;
@@ -43,16 +50,21 @@ export class PciFunction implements CauseSource {
   readonly rss = new Rss();
   readonly filter: MacFilter;
   readonly msix: Msix;
+  readonly link: Link;
+  readonly control: FunctionControl;
+  readonly txUnit = new TxUnit();
   readonly admin: AdminQueue;
   /** Vector of each queue, −1 for none. */
   readonly rxVector: Int32Array;
   readonly txVector: Int32Array;
-  /** RXCTRL.RXEN. */
+  /** RXCTRL.RXEN, and SECRXCTRL.RX_DIS is clear. */
   isRxEnabled = false;
-  /** DMATXCTL.TE. */
-  isTxEnabled = false;
   /** Largest untagged frame without FCS that the MAC takes. */
   maxFrameBytes = STANDARD_FRAME_BYTES - 4;
+  /** A receive queue splits headers: the parser's cut is worked out for every frame. */
+  splitsHeaders = false;
+  /** CTRL_EXT.EXTENDED_VLAN: frames have an outer tag. */
+  isDoubleVlan = false;
   /** Frames that wait for descriptors; made when first needed. */
   waiting: WaitingFrames | null = null;
 
@@ -84,18 +96,19 @@ export class PciFunction implements CauseSource {
     this.txVector = new Int32Array(queues).fill(-1);
     for (let q = 0; q < queues; q++) {
       this.rxRings.push(new RxRing(ctx, index, q));
-      const tx = new TxRing(ctx, egress, index, q);
-      tx.onStaged = (queue, finishPs) => this.txStaged(queue, finishPs);
-      tx.isDmaEnabled = () => this.isTxEnabled;
+      const tx = new TxRing(ctx, egress, this.txUnit, index, q);
+      tx.writeBack.onStaged = (queue, finishPs) => this.txStaged(queue, finishPs);
+      tx.writeBack.intervalPs = () => this.msix.intervalOf(this.txVector[q]);
       this.txRings.push(tx);
     }
     this.filter = new MacFilter((offset) => this.registers.peek(offset));
     const latencyPs = ctx.config.pcie.writeLatencyPs;
     this.msix = new Msix(index, vectors, ctx.scheduler, sink, this, latencyPs);
+    this.link = new Link(ctx.ports[index], ctx.scheduler, this.msix);
     this.admin = new AdminQueue(ctx, tables, pipeline, this.msix, index);
     this.bar0 = this.makeBar0();
     this.bar2 = this.makeBar2();
-    this.wireControl();
+    this.control = new FunctionControl(this);
     wireQueueRegisters(this);
     wireInterruptRegisters(this);
     wireStatistics(this);
@@ -112,7 +125,8 @@ export class PciFunction implements CauseSource {
     let nextPs = Infinity;
     for (let q = 0; q < this.rxRings.length; q++) {
       if (this.rxVector[q] === vector) nextPs = Math.min(nextPs, this.rxRings[q].staged.nextPs);
-      if (this.txVector[q] === vector) nextPs = Math.min(nextPs, this.txRings[q].staged.nextPs);
+      if (this.txVector[q] === vector) nextPs = 
+        nextPs = Math.min(nextPs, this.txRings[q].writeBack.staged.nextPs);
     }
     return nextPs;
   }
@@ -128,23 +142,8 @@ export class PciFunction implements CauseSource {
   /** Function reset (CTRL.RST): registers, queues, interrupts, admin queue, and the entries that this function added. */
   reset(): void {
     const nowPs = this.ctx.scheduler.nowPs;
-    for (const ring of this.rxRings) {
-      ring.disable(nowPs);
-      ring.baseIova = 0;
-      ring.lenBytes = 0;
-      ring.head = 0;
-      ring.tail = 0;
-      ring.bufferBytes = 2048;
-      ring.dropsWhenEmpty = false;
-      ring.stripsVlan = false;
-    }
-    for (const ring of this.txRings) {
-      ring.disable();
-      ring.baseIova = 0;
-      ring.lenBytes = 0;
-      ring.head = 0;
-      ring.tail = 0;
-    }
+    for (const ring of this.rxRings) ring.reset(nowPs);
+    for (const ring of this.txRings) ring.reset();
     this.onDescriptors(); // every queue is off now: frames that wait are dropped and counted
     this.msix.reset();
     this.admin.reset();
@@ -163,13 +162,8 @@ export class PciFunction implements CauseSource {
     this.rss.key.fill(0);
     this.rss.keyChanged();
     this.rss.reta.fill(0);
-    this.isRxEnabled = false;
-    this.isTxEnabled = false;
-    this.filter.fctrl = 0;
-    this.filter.vlnctrl = 0;
-    this.filter.mcstctrl = 0;
     for (let i = 0; i < 128; i++) this.filter.setAddress(i, 0, 0);
-    const mac = config.permanentMac.map((byte, i) => (i === 5 ? (byte + this.index) & 255 : byte));
+    const mac = this.ctx.macOf(this.index);
     const byte = (i: number): number => mac[i] ?? 0;
     const low = byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24);
     this.registers.poke(R.RAL(0), low);
@@ -177,7 +171,7 @@ export class PciFunction implements CauseSource {
     this.addressChanged(0);
     const hlreg0 = this.registers.peek(R.HLREG0) | (config.txPadReset ? R.HLREG0_TXPADEN : 0);
     this.registers.poke(R.HLREG0, hlreg0);
-    this.macChanged();
+    this.control.loadDefaults();
     for (let q = 0; q < config.queues; q++) {
       this.rxRings[q].counter = q & 15;
       this.txRings[q].counter = q & 15;
@@ -198,26 +192,27 @@ export class PciFunction implements CauseSource {
   }
 
   private makeBar0(): Bar {
-    return {
-      read32: (offset) => {
-        this.sync(this.ctx.scheduler.nowPs);
-        return this.registers.read32(offset);
-      },
-      write32: (offset, value) => {
-        this.sync(this.ctx.scheduler.nowPs);
-        this.registers.write32(offset, value);
-      },
+    const { registers, ctx, sync } = this;
+    const { scheduler } = ctx;
+    const read32 = (offset: number): number => {
+      if (scheduler.nowPs >= ctx.publishDuePs) sync(scheduler.nowPs);
+      return registers.read32(offset);
     };
+    const write32 = (offset: number, value: number): void => {
+      if (scheduler.nowPs >= ctx.publishDuePs) sync(scheduler.nowPs);
+      registers.write32(offset, value);
+    };
+    return { read32, write32, ...pairs(read32, write32) };
   }
 
   private makeBar2(): Bar {
-    return {
-      read32: (offset) => this.admin.read32(offset),
-      write32: (offset, value) => this.admin.write32(offset, value),
-    };
+    const read32 = (offset: number): number => this.admin.read32(offset);
+    const write32 = (offset: number, value: number): void => this.admin.write32(offset, value);
+    return { read32, write32, ...pairs(read32, write32) };
   }
 
-  private addressChanged(index: number): void {
+  /** RAL or RAH changed. */
+  addressChanged(index: number): void {
     this.filter.setAddress(
       index,
       this.registers.peek(R.RAL(index)),
@@ -225,57 +220,21 @@ export class PciFunction implements CauseSource {
     );
     if (index === 0) this.pipeline.setMac(this.index, this.filter.ownAddress());
   }
+}
 
-  /** HLREG0 or MAXFRS changed. */
-  private macChanged(): void {
-    const hlreg0 = this.registers.peek(R.HLREG0);
-    const port = this.ctx.ports[this.index];
-    port.padsShort = (hlreg0 & R.HLREG0_TXPADEN) !== 0;
-    const mfs = this.registers.peek(R.MAXFRS) >>> R.MAXFRS_MFS_SHIFT;
-    const isJumbo = (hlreg0 & R.HLREG0_JUMBOEN) !== 0;
-    const deviceBytes = this.ctx.config.maxFrameBytes;
-    if (!isJumbo) this.maxFrameBytes = STANDARD_FRAME_BYTES - 4;
-    else this.maxFrameBytes = mfs === MFS_UNLIMITED ? deviceBytes : Math.max(mfs - 4, 0);
-  }
-
-  private wireControl(): void {
-    const regs = this.registers;
-    regs.onWrite('CTRL', (_i, value) => {
-      if ((value & (R.CTRL_RST | R.CTRL_LNK_RST)) !== 0) this.reset();
-      regs.poke(R.CTRL, value & ~(R.CTRL_RST | R.CTRL_LNK_RST));
-    });
-    regs.onRead('STATUS', () => {
-      const isMaster = (regs.peek(R.CTRL) & R.CTRL_GIO_DIS) === 0;
-      return (
-        ((this.index & 3) << R.STATUS_LAN_ID_SHIFT) | (isMaster ? R.STATUS_GIO_MASTER_ENABLE : 0)
-      );
-    });
-    regs.onRead('EERD', () => (regs.peek(R.EERD) & 0xfffe) | R.EERD_DONE);
-    regs.onRead('RDRXCTL', () => regs.peek(R.RDRXCTL) | R.RDRXCTL_DMAIDONE);
-    regs.onRead('LINKS', () => {
-      const port = this.ctx.ports[this.index];
-      const speed = this.ctx.config.lineRateBps < 10e9 ? R.LINKS_SPEED_1G : R.LINKS_SPEED_10G;
-      return port.isLinkUp ? R.LINKS_UP | speed : 0;
-    });
-    regs.onWrite('RXCTRL', (_i, value) => {
-      this.isRxEnabled = (value & R.RXCTRL_RXEN) !== 0;
-    });
-    regs.onWrite('DMATXCTL', (_i, value) => {
-      this.isTxEnabled = (value & R.DMATXCTL_TE) !== 0;
-      for (const ring of this.txRings) ring.process(this.ctx.scheduler.nowPs);
-    });
-    regs.onWrite('FCTRL', (_i, value) => {
-      this.filter.fctrl = value;
-    });
-    regs.onWrite('VLNCTRL', (_i, value) => {
-      this.filter.vlnctrl = value;
-    });
-    regs.onWrite('MCSTCTRL', (_i, value) => {
-      this.filter.mcstctrl = value;
-    });
-    regs.onWrite('RAL', (index) => this.addressChanged(index));
-    regs.onWrite('RAH', (index) => this.addressChanged(index));
-    regs.onWrite('HLREG0', () => this.macChanged());
-    regs.onWrite('MAXFRS', () => this.macChanged());
-  }
+/** 64-bit accesses as two of 32 bits, low one first. */
+function pairs(
+  read32: (offset: number) => number,
+  write32: (offset: number, value: number) => void,
+): Pick<Bar, 'read64' | 'write64'> {
+  return {
+    read64: (offset) => {
+      const low = read32(offset);
+      return low + read32(offset + 4) * HIGH;
+    },
+    write64: (offset, value) => {
+      write32(offset, value >>> 0);
+      write32(offset + 4, Math.floor(value / HIGH));
+    },
+  };
 }

@@ -18,9 +18,10 @@ import type { RxRing } from './dma/rx-ring.ts';
 import { PciFunction } from './function.ts';
 import type { MsixSink } from './irq/msix.ts';
 import { Egress } from './mac/egress.ts';
+import { Loopback } from './mac/loopback.ts';
 import { FCS_BYTES, type Port } from './mac/port.ts';
 import { RxMeta, WaitingFrames } from './mac/waiting-frames.ts';
-import { classifyForHost } from './mac/rx-offload.ts';
+import { classifyForHost, headerLengthOf } from './mac/rx-offload.ts';
 import type { NicConfig } from './models.ts';
 import type { DeviceObserver, TraceSink } from './observer.ts';
 import { RXD_STAT_COPY, RXD_STAT_FLM } from './dma/descriptor.ts';
@@ -28,13 +29,16 @@ import { FrameCopier } from './frame-copier.ts';
 import { DropReason, MissReason } from './pipeline/outcome.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
 import { SwitchPipeline } from './switch/pipeline.ts';
+import { RXD_ERR_IPE, RXD_ERR_TCPE } from './dma/descriptor.ts';
 import * as K from './parse/key-layout.ts';
-import * as R from './regs.ts';
+import { PSRTYPE } from './regs.ts';
 import { C, type PortStats, sumOf } from './stats.ts';
 import type { Scheduler } from './time/scheduler.ts';
 import { cyclePs } from './time/units.ts';
 import { TraceStep } from './trace.ts';
 import { ETHERTYPE_VLAN, ETH_HEADER_BYTES, VLAN_TAG_BYTES } from './wire/headers.ts';
+
+const RXD_CHECKSUM_ERRORS = RXD_ERR_IPE | RXD_ERR_TCPE;
 
 /** What a device is connected to. */
 export interface NicHost {
@@ -67,7 +71,8 @@ export class Nic {
     assert(config.vectors >= 1 && config.vectors <= 64, 'nic: 1 to 64 vectors');
     this.ctx = new DeviceContext(config, host.scheduler, host.memory, host.observer);
     this.pipeline = new Pipeline(config, this.ctx.packets.bytes);
-    this.egress = new Egress(this.ctx);
+    const loopback = new Loopback(host.scheduler, (...frame) => this.frameIn(...frame));
+    this.egress = new Egress(this.ctx, loopback);
     this.stages = config.stages ? makeStages(config, this.ctx, this.pipeline) : null;
     if (this.stages !== null) this.stages.copies = new FrameCopier(this, this.stages);
     this.tables = new AdminTables(this.ctx, this.pipeline, this.stages);
@@ -282,18 +287,16 @@ export class Nic {
     if (rx.count > 0) fn.rxRings[queue].publish(nowPs);
     if (rx.count === 0) ctx.rxStaged[word] = ctx.rxStaged[word] & ~bit;
     else if (rx.nextPs < ctx.publishDuePs) ctx.publishDuePs = rx.nextPs;
-    const tx = fn.txRings[queue].staged;
-    if (tx.count > 0) fn.txRings[queue].publish(nowPs);
+    const { writeBack } = fn.txRings[queue];
+    const tx = writeBack.staged;
+    if (tx.count > 0) writeBack.publish(nowPs);
     if (tx.count === 0) ctx.txStaged[word] = ctx.txStaged[word] & ~bit;
     else if (tx.nextPs < ctx.publishDuePs) ctx.publishDuePs = tx.nextPs;
   }
 
   /** Plugs or pulls a port's cable; the function gets a link status interrupt. */
   setLink(portIndex: number, isUp: boolean): void {
-    const port = this.ctx.ports[portIndex];
-    if (port.isLinkUp === isUp) return;
-    port.isLinkUp = isUp;
-    this.functions[portIndex].msix.raiseOther(R.EICR_LSC);
+    this.functions[portIndex].link.setCable(isUp);
   }
 
   /** Resets every function and empties the tables. Frames staged or waiting are dropped and counted. */
@@ -361,7 +364,7 @@ export class Nic {
   private countGood(stats: PortStats, lenBytes: number): void {
     stats.add(C.RX_GOOD, 1);
     stats.add(C.RX_GOOD_OCTETS, lenBytes + FCS_BYTES);
-    stats.countSize(lenBytes);
+    stats.countSize(C.RX_SIZE, lenBytes);
     const flags = this.pipeline.key[K.K_FLAGS];
     if ((flags & K.PARSE_MULTICAST) === 0) return;
     stats.add((flags & K.PARSE_BROADCAST) !== 0 ? C.RX_BROADCAST : C.RX_MULTICAST, 1);
@@ -386,16 +389,34 @@ export class Nic {
     meta.queueIndex = queue;
     meta.packetId = packetId;
     meta.missReason = pipeline.missReason;
-    classifyForHost(meta, pipeline, fn.rss, packets.view, frameAt, this.config.rxChecksum);
+    const tagType = fn.filter.vlnctrl & 0xffff;
+    const isVerified = this.config.rxChecksum;
+    const isDouble = fn.isDoubleVlan;
+    classifyForHost(
+      meta,
+      pipeline,
+      fn.rss,
+      packets.view,
+      frameAt,
+      isVerified,
+      tagType,
+      isDouble,
+    );
     if (this.isCopy) {
       meta.status = (meta.status & RXD_STAT_FLM) | RXD_STAT_COPY;
       meta.vlanTci = -1; // tags of copies stay in them
+    }
+    if ((meta.status & RXD_CHECKSUM_ERRORS) !== 0) stats.add(C.RX_CHECKSUM_ERRORS, 1);
+    if (fn.splitsHeaders) {
+      const psrtype = fn.registers.peek(PSRTYPE(0));
+      meta.headerBytes = headerLengthOf(psrtype, pipeline.key, packets.view, frameAt);
     }
     trace?.step(packetId, donePs, TraceStep.QUEUE_CHOSEN, queue, fn.rss.hash >>> 0, fn.rss.type);
     const ring = fn.rxRings[queue];
     let reason: DropReason = DropReason.NO_DESCRIPTOR;
     if (fn.waiting === null || fn.waiting.count === 0)
       reason = ring.deliver(meta, packets.bytes, packets.view, frameAt, lenBytes, donePs);
+    if (reason === DropReason.NO_DESCRIPTOR) stats.add(C.RX_NO_BUFFER, 1);
     if (reason === DropReason.NO_DESCRIPTOR && ring.isEnabled && !ring.dropsWhenEmpty) {
       if (this.wait(fn, port, frameAt, lenBytes)) {
         trace?.step(packetId, donePs, TraceStep.RX_WAITING, queue, port.waitingBytes, 0);

@@ -3,6 +3,8 @@
 import { DETAIL_NAMES, Detail, Opcode, Status } from './admin/format.ts';
 import * as F from './admin/format.ts';
 import * as S from './admin/switch-format.ts';
+import { QUEUE_FAULTS } from './dma/queue-fault.ts';
+import { DOCUMENTED } from './register-map-documented.ts';
 import { REGISTERS, type RegisterDef } from './register-map.ts';
 import { ACTION_NAMES } from './switch/actions.ts';
 import { PHV_FIELDS, type PhvField } from './switch/phv.ts';
@@ -42,6 +44,20 @@ const ADMIN_REGISTERS: readonly [name: string, offset: number, access: string, m
 
 function hex(value: number, digits: number): string {
   return `0x${value.toString(16).padStart(digits, '0')}`;
+}
+
+/** Offset, count and reset value of what the data sheet has and the model does not. */
+function unmodelled(): string[][] {
+  const taken = new Set<number>();
+  for (const def of REGISTERS)
+    for (const p of [def, ...def.aliases])
+      for (let i = 0; i < p.count; i++) taken.add(p.offset + i * p.stride);
+  return DOCUMENTED.filter((def) => !taken.has(def.offset)).map((def) => [
+    def.name,
+    hex(def.offset, 5),
+    String(def.count),
+    hex(def.reset >>> 0, 1),
+  ]);
 }
 
 function place(def: RegisterDef): string {
@@ -108,10 +124,27 @@ export function registerDocument(): string {
     '## BAR0: Intel 82599',
     '',
     'Access: rw is kept and read back, ro ignores writes, rc is cleared by reading, hook does what',
-    'the meaning says. Offsets not listed read 0, keep nothing and are counted. Queues and vectors',
-    'that the configuration lacks do nothing.',
+    'the meaning says. Queues and vectors that the configuration lacks do nothing. Accesses are 32',
+    'bits wide, or 64 for a pair of registers (the low one first).',
     '',
     ...table(['register', 'offset', 'number', 'access', 'reset', 'meaning', 'fields'], registers),
+    '',
+    '## BAR0: not modelled',
+    '',
+    'These read as documented, keep nothing and are counted, as are offsets in neither table, which',
+    'read 0. `ethtool -d DEV` lists what was accessed.',
+    '',
+    ...table(['register', 'offset', 'number', 'reset'], unmodelled()),
+    '',
+    '## What stops a queue',
+    '',
+    'A queue that stopped takes no more packets until its ENABLE bit was cleared and set again.',
+    '`ethtool -d DEV` lists these too, per queue.',
+    '',
+    ...table(
+      ['fault', 'meaning'],
+      QUEUE_FAULTS.slice(1).map(({ name, text }) => [name, text]),
+    ),
     '',
     '## BAR2: admin queue',
     '',

@@ -2,8 +2,8 @@
 //
 // Plain constants for registers that exist once, functions of the index for those that come in arrays. The same map as
 // data, with access kinds, reset values and meanings, is in register-map.ts; docs/registers.md is generated from it.
-// Left out: everything that the model does not act on (DCB, FCoE, LinkSec, virtualization, PHY). Such offsets read 0,
-// keep nothing, and are counted per function (PciFunction.unknownAccesses).
+// Left out: everything that the model does not act on (DCB, FCoE, LinkSec, virtualization, PHY). Such registers read as
+// documented, keep nothing, and are counted per function (register-map-documented.ts, RegisterFile.unknown).
 
 /** Bytes of BAR0. */
 export const BAR0_BYTES = 0x20000;
@@ -15,17 +15,36 @@ export const CTRL_LNK_RST = 1 << 3;
 export const CTRL_RST = 1 << 26;
 export const STATUS = 0x00008;
 export const STATUS_LAN_ID_SHIFT = 2;
+export const STATUS_LINK_UP = 1 << 7;
 export const STATUS_GIO_MASTER_ENABLE = 1 << 19;
 export const CTRL_EXT = 0x00018;
 export const CTRL_EXT_PFRSTD = 1 << 14;
+export const CTRL_EXT_EXTENDED_VLAN = 1 << 26;
 export const CTRL_EXT_DRV_LOAD = 1 << 28;
 export const ESDP = 0x00020;
 export const EEC = 0x10010;
+export const EEC_REQ = 1 << 6;
+export const EEC_GNT = 1 << 7;
 export const EEC_PRES = 1 << 8;
 export const EEC_ARD = 1 << 9;
+/** 16-bit addresses; size 2^(n + 6) words in bits 14:11. */
+export const EEC_ADDR_SIZE = 1 << 10;
+export const EEC_SIZE_SHIFT = 11;
 export const EERD = 0x10014;
 export const EERD_START = 1 << 0;
 export const EERD_DONE = 1 << 1;
+export const EEWR = 0x10018;
+/** Word address in bits 15:2 of EERD and EEWR. */
+export const EERD_ADDR_SHIFT = 2;
+export const EERD_ADDR_MASK = 0x3fff;
+export const GRC = 0x10200;
+export const FWSM = 0x10148;
+export const SWSM = 0x10140;
+export const SWSM_SMBI = 1 << 0;
+export const SWSM_SWESMBI = 1 << 1;
+/** SW_FW_SYNC: software owns by bits 4:0, firmware by 9:5. */
+export const GSSR = 0x10160;
+export const FRTIMER = 0x00048;
 
 // Interrupts.
 export const EICR = 0x00800;
@@ -70,15 +89,27 @@ export const RDLEN = (q: number): number => rxBlock(q) + 0x08;
 export const DCA_RXCTRL = (q: number): number => rxBlock(q) + 0x0c;
 export const RDH = (q: number): number => rxBlock(q) + 0x10;
 export const SRRCTL = (q: number): number => rxBlock(q) + 0x14;
-/** Packet buffer size, units of 1 KiB; 0 means 2 KiB here (the reset value does). */
+/** Packet buffer size, units of 1 KiB. */
 export const SRRCTL_BSIZEPKT_MASK = 0x1f;
+/** Header buffer size, units of 64 bytes. */
+export const SRRCTL_BSIZEHDR_SHIFT = 8;
+export const SRRCTL_BSIZEHDR_MASK = 0x3f;
 export const SRRCTL_DESCTYPE_MASK = 0x0e000000;
+export const SRRCTL_DESCTYPE_LEGACY = 0;
 export const SRRCTL_DESCTYPE_ADV_ONEBUF = 0x02000000;
+export const SRRCTL_DESCTYPE_HDR_SPLIT = 0x04000000;
+export const SRRCTL_DESCTYPE_HDR_SPLIT_ALWAYS = 0x0a000000;
 export const SRRCTL_DROP_EN = 1 << 28;
 export const RDT = (q: number): number => rxBlock(q) + 0x18;
 export const RXDCTL = (q: number): number => rxBlock(q) + 0x28;
 export const RXDCTL_ENABLE = 1 << 25;
 export const RXDCTL_VME = 1 << 30;
+export const RSCCTL = (q: number): number => rxBlock(q) + 0x2c;
+export const RSCCTL_RSCEN = 1 << 0;
+export const SECRXCTRL = 0x08d00;
+export const SECRXCTRL_RX_DIS = 1 << 1;
+export const SECRXSTAT = 0x08d04;
+export const SECRXSTAT_RDY = 1 << 0;
 export const RXCTRL = 0x03000;
 export const RXCTRL_RXEN = 1 << 0;
 export const RXPBSIZE = (i: number): number => 0x03c00 + 4 * i;
@@ -95,7 +126,11 @@ export const FCTRL_MPE = 1 << 8;
 export const FCTRL_UPE = 1 << 9;
 export const FCTRL_BAM = 1 << 10;
 export const VLNCTRL = 0x05088;
+export const VLNCTRL_CFI = 1 << 28;
+export const VLNCTRL_CFIEN = 1 << 29;
 export const VLNCTRL_VFE = 1 << 30;
+/** EtherType of the outer tag in bits 31:16, with CTRL_EXT.EXTENDED_VLAN. */
+export const EXVET = 0x05078;
 export const MCSTCTRL = 0x05090;
 export const MCSTCTRL_MO_MASK = 3;
 export const MCSTCTRL_MFE = 1 << 2;
@@ -105,6 +140,11 @@ export const RAH = (i: number): number => 0x0a204 + 8 * i;
 export const RAH_AV = 1 << 31;
 export const VFTA = (i: number): number => 0x0a000 + 4 * i;
 export const PSRTYPE = (i: number): number => 0x0ea00 + 4 * i;
+export const PSRTYPE_TCPHDR = 1 << 4;
+export const PSRTYPE_UDPHDR = 1 << 5;
+export const PSRTYPE_IPV4HDR = 1 << 8;
+export const PSRTYPE_IPV6HDR = 1 << 9;
+export const PSRTYPE_L2HDR = 1 << 12;
 export const MRQC = 0x0ec80;
 export const MRQC_MRQE_MASK = 0xf;
 export const MRQC_RSSEN = 1;
@@ -126,9 +166,30 @@ export const TDLEN = (q: number): number => 0x06008 + 0x40 * q;
 export const TDH = (q: number): number => 0x06010 + 0x40 * q;
 export const TDT = (q: number): number => 0x06018 + 0x40 * q;
 export const TXDCTL = (q: number): number => 0x06028 + 0x40 * q;
+/** Prefetch when fewer than bits 6:0 are in the device and at least 14:8 in the ring; write back 22:16 at a time. */
+export const TXDCTL_HTHRESH_SHIFT = 8;
+export const TXDCTL_WTHRESH_SHIFT = 16;
+export const TXDCTL_THRESH_MASK = 0x7f;
 export const TXDCTL_ENABLE = 1 << 25;
+export const DCA_TXCTRL = (q: number): number => 0x0600c + 0x40 * q;
+/** Bit 0: write the head here instead of DD into descriptors; address in bits 31:2. */
+export const TDWBAL = (q: number): number => 0x06038 + 0x40 * q;
+export const TDWBAH = (q: number): number => 0x0603c + 0x40 * q;
+export const TDWBAL_HEAD_WB_EN = 1 << 0;
 export const DMATXCTL = 0x04a80;
 export const DMATXCTL_TE = 1 << 0;
+export const DMATXCTL_GDV = 1 << 3;
+/** EtherType of inserted tags. */
+export const DMATXCTL_VT_SHIFT = 16;
+/** TCP flags kept in segments: first 11:0, middle 27:16; and last 11:0. */
+export const DTXTCPFLGL = 0x04a88;
+export const DTXTCPFLGH = 0x04a8c;
+export const SECTXCTRL = 0x08800;
+export const SECTXCTRL_TX_DIS = 1 << 1;
+export const SECTXSTAT = 0x08804;
+export const SECTXSTAT_RDY = 1 << 0;
+export const SECTXBUFFAF = 0x08808;
+export const SECTXMINIFG = 0x08810;
 export const DTXMXSZRQ = 0x08100;
 export const RTTDCS = 0x04900;
 export const RTTDCS_ARBDIS = 1 << 6;
@@ -148,6 +209,11 @@ export const HLREG0_LPBK = 1 << 15;
 export const MAXFRS = 0x04268;
 export const MAXFRS_MFS_SHIFT = 16;
 export const AUTOC = 0x042a0;
+export const AUTOC_AN_RESTART = 1 << 12;
+/** Force link up (loopback). */
+export const AUTOC_FLU = 1 << 0;
+export const AUTOC2 = 0x042a8;
+export const LINKS2 = 0x04324;
 export const LINKS = 0x042a4;
 export const LINKS_SPEED_10G = 3 << 28;
 export const LINKS_SPEED_1G = 2 << 28;
@@ -155,7 +221,21 @@ export const LINKS_UP = 1 << 30;
 
 // Statistics: cleared by reading.
 export const MPC = (i: number): number => 0x03fa0 + 4 * i;
+export const RNBC = (i: number): number => 0x03fc0 + 4 * i;
 export const CRCERRS = 0x04000;
+export const ILLERRC = 0x04004;
+export const ERRBC = 0x04008;
+export const MSPDC = 0x04010;
+export const MLFC = 0x04034;
+export const MRFC = 0x04038;
+export const LXONTXC = 0x03f60;
+export const LXOFFTXC = 0x03f68;
+export const LXONRXC = 0x041a4;
+export const LXOFFRXC = 0x041a8;
+export const PXONTXC = (i: number): number => 0x03f00 + 4 * i;
+export const PXOFFTXC = (i: number): number => 0x03f20 + 4 * i;
+export const PXONRXC = (i: number): number => 0x04140 + 4 * i;
+export const PXOFFRXC = (i: number): number => 0x04160 + 4 * i;
 export const RLEC = 0x04040;
 export const PRC64 = 0x0405c;
 export const PRC127 = 0x04060;
@@ -172,11 +252,19 @@ export const GORCH = 0x0408c;
 export const GOTCL = 0x04090;
 export const GOTCH = 0x04094;
 export const RUC = 0x040a4;
+export const RFC = 0x040a8;
 export const ROC = 0x040ac;
+export const RJC = 0x040b0;
+export const MNGPRC = 0x040b4;
+export const MNGPDC = 0x040b8;
+export const MNGPTC = 0x0cf90;
 export const TORL = 0x040c0;
 export const TORH = 0x040c4;
 export const TPR = 0x040d0;
 export const TPT = 0x040d4;
+export const PTC64 = 0x040d8;
+export const XEC = 0x04120;
+export const SSVPC = 0x08780;
 export const MPTC = 0x040f0;
 export const BPTC = 0x040f4;
 export const QPRC = (i: number): number => 0x01030 + 0x40 * i;

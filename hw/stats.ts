@@ -31,7 +31,13 @@ export const C = {
   QUEUE_TX_BYTES: 83,
   /** TPT: every frame sent. */
   TX_TOTAL: 99,
-  COUNT: 100,
+  /** Frames sent by size with FCS, as RX_SIZE. */
+  TX_SIZE: 100,
+  /** Frames that found no descriptor (RNBC). */
+  RX_NO_BUFFER: 106,
+  /** Frames for the host with a wrong checksum (XEC). */
+  RX_CHECKSUM_ERRORS: 107,
+  COUNT: 108,
 } as const;
 
 export class PortStats {
@@ -83,11 +89,11 @@ export class PortStats {
     this.seen.set(this.total);
   }
 
-  /** Counts the size class of a received frame. */
-  countSize(lenBytes: number): void {
+  /** Counts the size class of a frame: RX_SIZE or TX_SIZE, and its length without FCS. */
+  countSize(counter: number, lenBytes: number): void {
     const octets = lenBytes + 4;
     const bin = octets <= 64 ? 0 : octets >= 1024 ? 5 : 26 - Math.clz32(octets);
-    this.add(C.RX_SIZE + bin, 1);
+    this.add(counter + bin, 1);
   }
 }
 

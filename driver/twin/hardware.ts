@@ -111,7 +111,10 @@ export function enableTxRing(adapter: TwinAdapter, ring: TxRing): number {
   return on ? 0 : -EIO;
 }
 
-/** Stops receive first, then waits (up to 10 ms) for the transmit rings to drain, then disables all queues. */
+/**
+ * Stops receive first, then waits (up to 10 ms) for the transmit rings to drain, then disables all queues. Ring memory may be
+ * freed only when the enable bits read 0: what the device had under way is then in host memory.
+ */
 export function disableRings(adapter: TwinAdapter): void {
   const { bar0 } = adapter;
   bar0.write32(R.RXCTRL, bar0.read32(R.RXCTRL) & ~R.RXCTRL_RXEN);
@@ -122,6 +125,9 @@ export function disableRings(adapter: TwinAdapter): void {
     return adapter.txRings.every((ring) => !ring.pending);
   });
   for (const ring of adapter.txRings) bar0.write32(R.TXDCTL(ring.queue), 0);
+  const isOff = (control: number): boolean => (bar0.read32(control) & R.RXDCTL_ENABLE) === 0;
+  waitFor(adapter, 1000, () => adapter.rxRings.every((ring) => isOff(R.RXDCTL(ring.queue))));
+  waitFor(adapter, 1000, () => adapter.txRings.every((ring) => isOff(R.TXDCTL(ring.queue))));
 }
 
 /** Vector of queue q, and of the link and the admin queue behind the queues' vectors. */

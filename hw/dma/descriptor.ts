@@ -1,8 +1,8 @@
-// Descriptor formats of the 82599: advanced receive (read and write-back), advanced transmit data and context.
-// Datasheet sections 7.1.6 and 7.2.3.2. Every descriptor is 16 bytes, little endian.
+// Descriptor formats of the 82599: advanced receive (read and write-back), advanced transmit data and context, and the legacy
+// ones. Datasheet sections 7.1.5, 7.1.6 and 7.2.3.2. Every descriptor is 16 bytes, little endian.
 //
 // Accessors take (view, at): a DataView on a memory region and the byte offset of the descriptor. They serve drivers and
-// device alike. Legacy descriptors, header split and RSC are left out; TSE (segmentation) is named, the model refuses it.
+// device alike. Fields of RSC are left out.
 
 /** Bytes of one descriptor, receive or transmit. */
 export const DESCRIPTOR_BYTES = 16;
@@ -22,6 +22,10 @@ export const RXD_STAT_L4CS = 1 << 5;
 export const RXD_STAT_IPCS = 1 << 6;
 /** Ours, in a bit that the 82599 leaves 0: a copy made by the staged tables; the hash word holds its sampling group. */
 export const RXD_STAT_COPY = 1 << 18;
+/** Outer one of two tags (CTRL_EXT.EXTENDED_VLAN). */
+export const RXD_STAT_VEXT = 1 << 9;
+/** The header did not fit its buffer. */
+export const RXD_HBO = 1 << 23;
 export const RXD_ERR_RXE = 1 << 29;
 export const RXD_ERR_TCPE = 1 << 30;
 export const RXD_ERR_IPE = 1 << 31;
@@ -42,12 +46,18 @@ export const PKT_TYPE_TCP = 1 << 8;
 export const PKT_TYPE_UDP = 1 << 9;
 export const PKT_TYPE_SCTP = 1 << 10;
 
-// Transmit word 2 (cmd_type_len).
+/** Length of the header (bits 30:21), and whether the parser found one, in word 0 of the packet's first descriptor. */
+export const RXD_HDR_LEN_SHIFT = 21;
+export const RXD_SPH = 1 << 31;
+
+// Transmit word 2 (cmd_type_len). Legacy descriptors have the same command bits, and DEXT clear.
 export const TXD_DTYP_MASK = 0xf << 20;
 export const TXD_DTYP_CTXT = 2 << 20;
 export const TXD_DTYP_DATA = 3 << 20;
 export const TXD_DCMD_EOP = 1 << 24;
 export const TXD_DCMD_IFCS = 1 << 25;
+/** Legacy: insert a checksum (CSS, CSO). */
+export const TXD_CMD_IC = 1 << 26;
 export const TXD_DCMD_RS = 1 << 27;
 export const TXD_DCMD_DEXT = 1 << 29;
 export const TXD_DCMD_VLE = 1 << 30;
@@ -67,6 +77,10 @@ export const TUCMD_IPV4 = 1 << 10;
 export const TUCMD_L4T_MASK = 3 << 11;
 export const TUCMD_L4T_UDP = 0 << 11;
 export const TUCMD_L4T_TCP = 1 << 11;
+export const TUCMD_L4T_SCTP = 2 << 11;
+// Context word 3: L4LEN 15:8, MSS 31:16.
+export const CTX_L4LEN_SHIFT = 8;
+export const CTX_MSS_SHIFT = 16;
 
 /** 64-bit address at `at` as a number (exact below 2^53). */
 export function readAddress(view: DataView, at: number): number {
@@ -89,6 +103,23 @@ export function writeRxRead(view: DataView, at: number, bufferIova: number): voi
 /** Receive read format: I/O address of the packet buffer. */
 export function rxBufferIova(view: DataView, at: number): number {
   return readAddress(view, at);
+}
+
+/** Receive read format: I/O address of the header buffer (bit 0 is not part of it). */
+export function rxHeaderIova(view: DataView, at: number): number {
+  return ((view.getUint32(at + 8, true) & ~1) >>> 0) + view.getUint32(at + 12, true) * HIGH;
+}
+
+/** Fills a legacy receive write-back from status word and length-and-tag word of the advanced one (82599 7.1.5). */
+export function writeLegacyRxWriteBack(
+  view: DataView,
+  at: number,
+  status: number,
+  lengthTag: number,
+): void {
+  const errors = ((status >>> 24) & 0xc0) | ((status >>> 29) & 1);
+  view.setUint32(at + 8, lengthTag & 0xffff, true);
+  view.setUint32(at + 12, (lengthTag & -0x10000) | (errors << 8) | (status & 0x7f), true);
 }
 
 /** Receive write-back: packet type and RSS type (word 0). */
@@ -157,11 +188,14 @@ export function writeTxContext(
   vlanTci: number,
   tucmd: number,
   contextIndex = 0,
+  l4LenBytes = 0,
+  mssBytes = 0,
 ): void {
   view.setUint32(at, ipLenBytes | (macLenBytes << 9) | (vlanTci << 16), true);
   view.setUint32(at + 4, 0, true);
   view.setUint32(at + 8, tucmd | TXD_DTYP_CTXT | TXD_DCMD_DEXT, true);
-  view.setUint32(at + 12, contextIndex << TXD_IDX_SHIFT, true);
+  const segment = (l4LenBytes << CTX_L4LEN_SHIFT) | (mssBytes << CTX_MSS_SHIFT);
+  view.setUint32(at + 12, (contextIndex << TXD_IDX_SHIFT) | segment, true);
 }
 
 /** Transmit: has the device written the descriptor back? */

@@ -1,10 +1,11 @@
-// Device side of one receive ring (82599 7.1.4 to 7.1.9): descriptors prefetched in batches, payload written to their
-// buffers, write-back staged with its finish time. Packets longer than SRRCTL.BSIZEPACKET take several descriptors.
+// Device side of one receive ring (82599 7.1.4 to 7.1.10): descriptors prefetched in batches, payload written to their
+// buffers, write-back staged with its finish time. Packets longer than SRRCTL.BSIZEPACKET take several descriptors; with
+// header split the header goes to the first one's header buffer.
 //
-// The driver is distrusted: a tail or length that does not fit stops the queue (`stopReason`), so does a descriptor or
-// buffer outside host memory; packets for a stopped queue are dropped with that reason until it is disabled and enabled
-// again. Simplified: a packet takes its descriptors only when all are there; addresses are read when used, not when
-// prefetched (no difference to a driver that keeps to the rules).
+// The driver is distrusted: a tail or length that does not fit stops the queue (`stopReason`, `faultLog`), so does a
+// descriptor or buffer outside host memory; packets for a stopped queue are dropped with that reason until it is disabled and
+// enabled again. Simplified: a packet takes its descriptors only when all are there; addresses are read when used, not when
+// prefetched (no difference to a driver that keeps to the rules); header replication is left out.
 
 import type { DeviceContext } from '../context.ts';
 import { DropReason } from '../pipeline/outcome.ts';
@@ -15,14 +16,40 @@ import { C } from '../stats.ts';
 import { TraceStep } from '../trace.ts';
 import {
   DESCRIPTOR_BYTES,
+  RXD_HBO,
+  RXD_HDR_LEN_SHIFT,
+  RXD_SPH,
   RXD_STAT_DD,
   RXD_STAT_EOP,
   RXD_STAT_VP,
   rxBufferIova,
+  rxHeaderIova,
+  writeLegacyRxWriteBack,
 } from './descriptor.ts';
+import { FaultLog, QueueFault } from './queue-fault.ts';
+import { QueueSwitch, ringFault } from './queue-switch.ts';
 import { StagedWrites } from './staged.ts';
+import {
+  SRRCTL_BSIZEHDR_MASK,
+  SRRCTL_BSIZEHDR_SHIFT,
+  SRRCTL_BSIZEPKT_MASK,
+  SRRCTL_DESCTYPE_ADV_ONEBUF,
+  SRRCTL_DESCTYPE_HDR_SPLIT,
+  SRRCTL_DESCTYPE_HDR_SPLIT_ALWAYS,
+  SRRCTL_DESCTYPE_LEGACY,
+  SRRCTL_DESCTYPE_MASK,
+  SRRCTL_DROP_EN,
+} from '../regs.ts';
 
-const RING_ALIGN_BYTES = 128;
+/** SRRCTL after a reset: 2 KiB, header buffer of 256 bytes. */
+const SRRCTL_RESET = 0x402;
+/** The descriptor types that the model has (SRRCTL.DESCTYPE, in place). */
+const DESCTYPES = [
+  SRRCTL_DESCTYPE_LEGACY,
+  SRRCTL_DESCTYPE_ADV_ONEBUF,
+  SRRCTL_DESCTYPE_HDR_SPLIT,
+  SRRCTL_DESCTYPE_HDR_SPLIT_ALWAYS,
+];
 
 export class RxRing {
   // Registers.
@@ -32,9 +59,12 @@ export class RxRing {
   head = 0;
   /** One past the last descriptor that the driver gave (RDT). */
   tail = 0;
-  /** SRRCTL. */
+  // SRRCTL, decoded.
   bufferBytes = 2048;
+  headerBufferBytes = 256;
   dropsWhenEmpty = false;
+  /** Header split, of either kind. */
+  splits = false;
   stripsVlan = false;
   isEnabled = false;
   /** NONE, or why the queue stopped. */
@@ -49,7 +79,7 @@ export class RxRing {
   bytes = 0;
   drops = 0;
   /** Misuses by the driver. */
-  faults = 0;
+  readonly faultLog = new FaultLog();
   /** Received packets staged and not yet published. */
   stagedPackets = 0;
 
@@ -58,6 +88,11 @@ export class RxRing {
   staged = new StagedWrites(2);
 
   private readonly ctx: DeviceContext;
+  private readonly enabling = new QueueSwitch();
+  private descType = SRRCTL_DESCTYPE_LEGACY;
+  /** Results of `splitHeader`: HDR_LEN and SPH for word 0, HBO for word 2 of the first descriptor. */
+  private splitInfo = 0;
+  private splitStatus = 0;
   /** Where this queue stands in ctx.rxStaged. */
   private readonly markWord: number;
   private readonly markBit: number;
@@ -75,31 +110,38 @@ export class RxRing {
     this.markBit = 1 << (queueIndex & 31);
   }
 
-  /** RXDCTL.ENABLE was set. */
-  enable(): void {
-    if (this.isEnabled) return;
-    this.isEnabled = true;
-    this.stopReason = DropReason.NONE;
-    this.slots = this.lenBytes / DESCRIPTOR_BYTES;
-    this.cached = 0;
-    this.readyCount = 0;
-    if (
-      this.lenBytes === 0 ||
-      this.lenBytes % RING_ALIGN_BYTES !== 0 ||
-      this.slots > this.ctx.config.maxRingSlots ||
-      this.bufferBytes === 0 ||
-      this.head >= this.slots ||
-      this.tail >= this.slots
-    ) {
-      this.stop(DropReason.DMA_FAULT);
-      return;
-    }
-    if (this.staged.capacity < this.slots) this.staged = new StagedWrites(this.slots);
+  /** Misuses by the driver. */
+  get faults(): number {
+    return this.faultLog.total;
   }
 
-  /** RXDCTL.ENABLE was cleared, or the function was reset: staged packets are lost and counted. */
+  /** RXDCTL.ENABLE was set: the queue is on a moment later. */
+  enable(nowPs: number): void {
+    if (!this.isEnabled) this.enabling.turnOn(nowPs);
+  }
+
+  /** RXDCTL.ENABLE was cleared: no more packets; those on their way to memory still get there. */
   disable(nowPs: number): void {
+    if (this.isEnabled || this.turnsOn(nowPs)) this.enabling.turnOff(nowPs, this.staged.lastPs);
+    else this.enabling.cancel();
     this.isEnabled = false;
+  }
+
+  /** RXDCTL.ENABLE as read. */
+  readsEnabled(nowPs: number): boolean {
+    return this.isEnabled || this.turnsOn(nowPs) || this.enabling.isWindingDown(nowPs);
+  }
+
+  /** The function was reset: staged packets are lost and counted. */
+  reset(nowPs: number): void {
+    this.isEnabled = false;
+    this.enabling.reset();
+    this.baseIova = 0;
+    this.lenBytes = 0;
+    this.head = 0;
+    this.tail = 0;
+    this.setSplit(SRRCTL_RESET);
+    this.stripsVlan = false;
     const staged = this.staged;
     while (staged.count > 0) {
       const i = staged.first;
@@ -112,10 +154,22 @@ export class RxRing {
     }
   }
 
+  /** SRRCTL was written. */
+  setSplit(srrctl: number): void {
+    this.bufferBytes = (srrctl & SRRCTL_BSIZEPKT_MASK) * 1024;
+    this.headerBufferBytes = ((srrctl >>> SRRCTL_BSIZEHDR_SHIFT) & SRRCTL_BSIZEHDR_MASK) * 64;
+    this.descType = srrctl & SRRCTL_DESCTYPE_MASK;
+    this.splits =
+      this.descType === SRRCTL_DESCTYPE_HDR_SPLIT ||
+      this.descType === SRRCTL_DESCTYPE_HDR_SPLIT_ALWAYS;
+    this.dropsWhenEmpty = (srrctl & SRRCTL_DROP_EN) !== 0;
+    if (this.isEnabled) this.checkBuffers();
+  }
+
   /** RDT was written. */
   setTail(tail: number): void {
     this.tail = tail;
-    if (this.isEnabled && tail >= this.slots) this.stop(DropReason.DMA_FAULT);
+    if (this.isEnabled && tail >= this.slots) this.stop(QueueFault.TAIL_PAST_RING);
   }
 
   /** Descriptors that the device may use. */
@@ -136,35 +190,43 @@ export class RxRing {
     frameBytes: number,
     readyPs: number,
   ): DropReason {
-    if (!this.isEnabled) return DropReason.QUEUE_DISABLED;
+    if (!this.isEnabled && !this.turnsOn(readyPs)) return DropReason.QUEUE_DISABLED;
     if (this.stopReason !== DropReason.NONE) return this.stopReason;
     const strips = this.stripsVlan && meta.vlanTci >= 0;
     const lenBytes = strips ? frameBytes - 4 : frameBytes;
-    const needed = Math.ceil(lenBytes / this.bufferBytes);
+    let headBytes = 0;
+    if (this.splits)
+      headBytes = this.splitHeader(strips ? meta.headerBytes - 4 : meta.headerBytes, lenBytes);
+    let needed = Math.ceil((lenBytes - headBytes) / this.bufferBytes);
+    if (needed === 0) needed = 1;
     if (needed >= this.slots) return DropReason.OVERSIZE;
     if (needed > this.available || this.staged.count + needed > this.staged.capacity)
       return DropReason.NO_DESCRIPTOR;
     let at = frameAt;
     if (strips) {
       at = frameAt + 4;
-      bytes.copyWithin(at, frameAt, frameAt + 12);
+      bytes.copyWithin(at, frameAt, frameAt + meta.tagAt);
     }
     const startPs = this.prefetch(needed, readyPs);
     const firstSlot = this.head;
     let donePs = startPs;
-    for (let left = lenBytes, i = 0; i < needed; i++) {
+    if (headBytes > 0) {
+      if (!this.writeHeader(firstSlot, meta.packetId, bytes, at, headBytes))
+        return this.stopReason;
+      donePs = this.ctx.pcie.write(startPs, headBytes);
+      at += headBytes;
+    }
+    for (let left = lenBytes - headBytes, i = 0; i < needed; i++) {
       const chunkBytes = left < this.bufferBytes ? left : this.bufferBytes;
       const slot = (firstSlot + i) % this.slots;
-      if (!this.writeBuffer(slot, meta.packetId, bytes, view, at, chunkBytes)) {
-        this.stop(DropReason.DMA_FAULT);
-        return DropReason.DMA_FAULT;
-      }
-      donePs = this.ctx.pcie.write(startPs, chunkBytes);
+      if (!this.writeBuffer(slot, meta.packetId, bytes, view, at, chunkBytes))
+        return this.stopReason;
+      if (chunkBytes > 0) donePs = this.ctx.pcie.write(startPs, chunkBytes);
       at += chunkBytes;
       left -= chunkBytes;
     }
     donePs = this.ctx.pcie.write(donePs - this.ctx.pcie.writeLatencyPs, DESCRIPTOR_BYTES * needed);
-    this.stage(meta, firstSlot, needed, lenBytes, donePs, strips);
+    this.stage(meta, firstSlot, needed, lenBytes, headBytes, donePs, strips);
     this.ctx.trace?.step(
       meta.packetId,
       donePs,
@@ -187,12 +249,16 @@ export class RxRing {
       if (memory.resolve(this.baseIova + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)) {
         const view = memory.region.view;
         const at = memory.offset;
-        view.setInt32(at, staged.words[w], true);
-        view.setInt32(at + 4, staged.words[w + 1], true);
-        view.setInt32(at + 12, staged.words[w + 3], true);
-        view.setInt32(at + 8, staged.words[w + 2], true);
+        if (this.descType === SRRCTL_DESCTYPE_LEGACY) {
+          writeLegacyRxWriteBack(view, at, staged.words[w + 2], staged.words[w + 3]);
+        } else {
+          view.setInt32(at, staged.words[w], true);
+          view.setInt32(at + 4, staged.words[w + 1], true);
+          view.setInt32(at + 12, staged.words[w + 3], true);
+          view.setInt32(at + 8, staged.words[w + 2], true);
+        }
       } else {
-        this.faults++;
+        this.stop(QueueFault.DESCRIPTOR_ADDRESS);
       }
       const finishPs = staged.finishPs[i];
       const packetId = staged.packetId[i];
@@ -216,9 +282,78 @@ export class RxRing {
     ctx.observer.onRx(packetId, this.portIndex, this.queueIndex, slot, missReason, finishPs);
   }
 
-  private stop(reason: DropReason): void {
-    this.stopReason = reason;
-    this.faults++;
+  /** Whether a pending enable has come true by `nowPs`; starts the queue then. */
+  private turnsOn(nowPs: number): boolean {
+    const clockPs = this.ctx.scheduler.nowPs;
+    if (!this.enabling.isDue(nowPs > clockPs ? nowPs : clockPs)) return false;
+    if (this.staged.count > 0) this.publish(Infinity); // of before it was disabled: long in memory
+    this.isEnabled = true;
+    this.stopReason = DropReason.NONE;
+    this.slots = this.lenBytes / DESCRIPTOR_BYTES;
+    this.cached = 0;
+    this.readyCount = 0;
+    const fault = ringFault(this.lenBytes, this.head, this.tail, this.ctx.config.maxRingSlots);
+    if (fault !== QueueFault.NONE) this.stop(fault);
+    else {
+      this.checkBuffers();
+      if (this.staged.capacity < this.slots) this.staged = new StagedWrites(this.slots);
+    }
+    return true;
+  }
+
+  private checkBuffers(): void {
+    if (this.bufferBytes === 0 || (this.splits && this.headerBufferBytes === 0))
+      this.stop(QueueFault.BUFFER_SIZE);
+    else if (!DESCTYPES.includes(this.descType)) this.stop(QueueFault.DESCRIPTOR_TYPE);
+  }
+
+  private stop(fault: QueueFault): void {
+    this.stopReason = DropReason.DMA_FAULT;
+    this.faultLog.add(fault);
+  }
+
+  /**
+   * Bytes that go to the header buffer; `headerBytes` is where the parser would cut, 0 for nowhere. Sets what the first descriptor
+   * says about it (82599 7.1.10.1): a header larger than its buffer is reported (HBO) and not split off.
+   */
+  private splitHeader(headerBytes: number, lenBytes: number): number {
+    const room = this.headerBufferBytes;
+    const always = this.descType === SRRCTL_DESCTYPE_HDR_SPLIT_ALWAYS;
+    this.splitStatus = 0;
+    if (always && lenBytes <= room) {
+      this.splitInfo = lenBytes << RXD_HDR_LEN_SHIFT;
+      return lenBytes;
+    }
+    if (headerBytes <= 0) {
+      this.splitInfo = always ? room << RXD_HDR_LEN_SHIFT : 0;
+      return always ? room : 0;
+    }
+    this.splitInfo = (headerBytes << RXD_HDR_LEN_SHIFT) | RXD_SPH;
+    if (headerBytes <= room) return headerBytes;
+    this.splitStatus = RXD_HBO;
+    return always ? room : 0;
+  }
+
+  private writeHeader(
+    slot: number,
+    packetId: number,
+    bytes: Uint8Array,
+    at: number,
+    lenBytes: number,
+  ): boolean {
+    const memory = this.ctx.memory;
+    if (!memory.resolve(this.baseIova + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)) {
+      this.stop(QueueFault.DESCRIPTOR_ADDRESS);
+      return false;
+    }
+    const iova = rxHeaderIova(memory.region.view, memory.offset);
+    if (!memory.resolve(iova, lenBytes)) {
+      this.stop(QueueFault.BUFFER_ADDRESS);
+      return false;
+    }
+    memory.region.bytes.set(bytes.subarray(at, at + lenBytes), memory.offset);
+    memory.setOwner(iova, packetId);
+    return true;
   }
 
   /** Makes sure that `needed` descriptors are in the device; returns when, ps. Reads ahead when the store runs low. */
@@ -256,9 +391,16 @@ export class RxRing {
     lenBytes: number,
   ): boolean {
     const memory = this.ctx.memory;
-    if (!memory.resolve(this.baseIova + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)) return false;
+    if (!memory.resolve(this.baseIova + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)) {
+      this.stop(QueueFault.DESCRIPTOR_ADDRESS);
+      return false;
+    }
     const iova = rxBufferIova(memory.region.view, memory.offset);
-    if (!memory.resolve(iova, lenBytes)) return false;
+    if (lenBytes === 0) return true; // all of it is in the header buffer
+    if (!memory.resolve(iova, lenBytes)) {
+      this.stop(QueueFault.BUFFER_ADDRESS);
+      return false;
+    }
     if (lenBytes <= WORD_COPY_MAX_BYTES)
       copyWords(view, at, memory.region.view, memory.offset, lenBytes);
     else memory.region.bytes.set(bytes.subarray(at, at + lenBytes), memory.offset);
@@ -272,11 +414,12 @@ export class RxRing {
     firstSlot: number,
     needed: number,
     lenBytes: number,
+    headBytes: number,
     finishPs: number,
     stripped: boolean,
   ): void {
     const staged = this.staged;
-    let left = lenBytes;
+    let left = lenBytes - headBytes;
     for (let n = 1; n <= needed; n++) {
       const slot = (firstSlot + n - 1) % this.slots;
       const i = staged.push(finishPs, slot);
@@ -292,6 +435,10 @@ export class RxRing {
         ? meta.status | RXD_STAT_DD | RXD_STAT_EOP | (stripped ? RXD_STAT_VP : 0)
         : RXD_STAT_DD;
       staged.words[w + 3] = chunkBytes | (isEnd && stripped ? meta.vlanTci << 16 : 0);
+      if (this.splits && n === 1) {
+        staged.words[w] = staged.words[w] | this.splitInfo;
+        staged.words[w + 2] = staged.words[w + 2] | this.splitStatus;
+      }
     }
     this.head = (firstSlot + needed) % this.slots;
     this.stagedPackets++;

@@ -47,6 +47,12 @@ export class StagedWrites {
     return this.count === 0 ? Infinity : this.finishPs[this.head];
   }
 
+  /** Finish time of the youngest write-back, −Infinity when there is none. */
+  get lastPs(): number {
+    if (this.count === 0) return -Infinity;
+    return this.finishPs[(this.head + this.count - 1) & this.mask];
+  }
+
   /** Removes the oldest write-back. */
   shift(): void {
     this.head = (this.head + 1) & this.mask;

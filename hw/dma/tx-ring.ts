@@ -1,12 +1,12 @@
-// Device side of one transmit ring (82599 7.2): doorbell, descriptor fetch in batches, payload fetch, checksum and VLAN
-// insertion by context, egress, staged write-back of DD where the driver asked for it (RS).
+// Device side of one transmit ring (82599 7.2): doorbell, descriptor fetch in batches, payload fetch, offloads by context,
+// segmentation, egress; tx-write-back.ts reports what is done.
 //
 // A frame is fetched when the port's transmit buffer has room for it; until then the ring waits and one event resumes it
-// when the buffer is half empty: host frames are never dropped for want of buffer. Checksum insertion does what the
-// hardware does: the driver leaves the pseudo-header sum in the field, the device sums from the transport header on.
+// when the buffer is half empty: host frames are never dropped for want of buffer. Descriptors are read when the device has none
+// left, and ahead of need when it has fewer than PTHRESH and the ring has HTHRESH more.
 // The driver is distrusted: a malformed chain, a bad length, an address outside memory or a tail past the ring stops
-// the queue (`stopReason`) until it is disabled and enabled; the offending frame is counted as dropped.
-// Left out: TSE (refused as malformed), legacy descriptors, head write-back, WTHRESH coalescing.
+// the queue (`stopReason`, `faultLog`) until it is disabled and enabled; the offending frame is counted as dropped. A chain
+// without EOP waits for the rest of it.
 
 import type { DeviceContext } from '../context.ts';
 import type { Egress } from '../mac/egress.ts';
@@ -14,17 +14,31 @@ import type { EventHandler } from '../time/scheduler.ts';
 import { NO_EVENT } from '../time/scheduler.ts';
 import { DropReason } from '../pipeline/outcome.ts';
 import { copyWords, WORD_COPY_MAX_BYTES } from '../mac/packet-memory.ts';
-import { fold, sumBytes } from '../wire/checksum.ts';
-import { ETHERTYPE_VLAN, IPV4_CHECKSUM_AT } from '../wire/headers.ts';
+import {
+  TXDCTL_HTHRESH_SHIFT,
+  TXDCTL_THRESH_MASK,
+  TXDCTL_WTHRESH_SHIFT,
+} from '../regs.ts';
+import { ETH_TYPE_AT, VLAN_TAG_BYTES } from '../wire/headers.ts';
 import { C } from '../stats.ts';
 import { TraceStep } from '../trace.ts';
 import * as D from './descriptor.ts';
-import { StagedWrites } from './staged.ts';
+import { FaultLog, QueueFault } from './queue-fault.ts';
+import { QueueSwitch, ringFault } from './queue-switch.ts';
+import { insertChecksums, insertLegacyChecksum, insertTag } from './tx-offload.ts';
+import { SegmentJob } from './tx-segment.ts';
+import type { TxUnit } from './tx-unit.ts';
+import { TxWriteBack } from './tx-write-back.ts';
 
-/** Longest descriptor chain of one frame (82599: 40). */
-export const MAX_CHAIN = 40;
+/** Longest descriptor chain of one frame: this less WTHRESH (82599 7.2.1.1: 40 less WTHRESH less 2). */
+const MAX_CHAIN = 38;
 const CONTEXTS = 2;
-const MIN_FRAME_BYTES = 14;
+const CONTEXT_WORDS = 3;
+/** Shortest frame that the device takes, padding comes after (82599 7.2.1). */
+const MIN_FRAME_BYTES = 17;
+
+/** What `scan` found at the head. */
+const Found = { NOTHING: 0, CONTEXT: 1, EMPTY: 2, FRAME: 3, MESSAGE: 4 } as const;
 
 export class TxRing implements EventHandler {
   // Registers.
@@ -42,125 +56,142 @@ export class TxRing implements EventHandler {
   packets = 0;
   bytes = 0;
   drops = 0;
-  faults = 0;
+  readonly faultLog = new FaultLog();
   /** Times that the ring waited for the transmit buffer. */
   stalls = 0;
 
   readonly portIndex: number;
   readonly queueIndex: number;
-  staged = new StagedWrites(2);
-  /** Called when a write-back is staged: (queue, finish time). */
-  onStaged: (queueIndex: number, finishPs: number) => void = () => {};
-  /** DMATXCTL.TE. */
-  isDmaEnabled: () => boolean = () => true;
+  readonly writeBack: TxWriteBack;
 
   private readonly ctx: DeviceContext;
   private readonly egress: Egress;
-  /** Where this queue stands in ctx.txStaged. */
-  private readonly markWord: number;
-  private readonly markBit: number;
+  private readonly unit: TxUnit;
+  private readonly enabling = new QueueSwitch();
   private slots = 0;
+  private pthresh = 0;
+  private hthresh = 0;
+  private maxChain = MAX_CHAIN;
+  /** Descriptors in the device; the first `readyCount` have arrived, the rest arrive at `batchPs`. */
   private cached = 0;
+  private readyCount = 0;
+  private batchPs = 0;
   private resumeEvent = NO_EVENT;
-  private readonly contextWords = new Int32Array(CONTEXTS * 2);
+  private readonly contextWords = new Int32Array(CONTEXTS * CONTEXT_WORDS);
+  private job: SegmentJob | null = null;
+  private jobReadyPs = 0;
   // Results of `scan`.
+  private found: number = Found.NOTHING;
   private chainLen = 0;
   private frameBytes = 0;
   private firstIova = 0;
   private firstCmd = 0;
   private firstOlinfo = 0;
 
-  constructor(ctx: DeviceContext, egress: Egress, portIndex: number, queueIndex: number) {
+  constructor(
+    ctx: DeviceContext,
+    egress: Egress,
+    unit: TxUnit,
+    portIndex: number,
+    queueIndex: number,
+  ) {
     this.ctx = ctx;
     this.egress = egress;
+    this.unit = unit;
     this.portIndex = portIndex;
     this.queueIndex = queueIndex;
-    this.markWord = 2 * portIndex + (queueIndex >> 5);
-    this.markBit = 1 << (queueIndex & 31);
+    this.writeBack = new TxWriteBack(ctx, portIndex, queueIndex);
+    this.writeBack.onFault = (isHead) =>
+      this.stop(isHead ? QueueFault.HEAD_WRITE_BACK_ADDRESS : QueueFault.DESCRIPTOR_ADDRESS);
   }
 
-  /** TXDCTL.ENABLE was set. */
+  /** Misuses by the driver. */
+  get faults(): number {
+    return this.faultLog.total;
+  }
+
+  /** TXDCTL: thresholds. */
+  setThresholds(txdctl: number): void {
+    this.pthresh = txdctl & TXDCTL_THRESH_MASK;
+    this.hthresh = (txdctl >>> TXDCTL_HTHRESH_SHIFT) & TXDCTL_THRESH_MASK;
+    const wthresh = (txdctl >>> TXDCTL_WTHRESH_SHIFT) & TXDCTL_THRESH_MASK;
+    if (wthresh < this.writeBack.wthresh) this.writeBack.flush(this.ctx.scheduler.nowPs);
+    this.writeBack.wthresh = wthresh;
+    this.maxChain = Math.max(1, MAX_CHAIN - wthresh);
+  }
+
+  /** TXDCTL.ENABLE was set: the queue is on a moment later. */
   enable(nowPs: number): void {
     if (this.isEnabled) return;
-    this.isEnabled = true;
-    this.stopReason = DropReason.NONE;
-    this.cached = 0;
-    this.slots = this.lenBytes / D.DESCRIPTOR_BYTES;
-    if (
-      this.lenBytes === 0 ||
-      this.lenBytes % 128 !== 0 ||
-      this.slots > this.ctx.config.maxRingSlots ||
-      this.head >= this.slots ||
-      this.tail >= this.slots
-    ) {
-      this.stop(DropReason.DMA_FAULT);
-      return;
-    }
-    if (this.staged.capacity < this.slots) this.staged = new StagedWrites(this.slots);
-    this.process(nowPs);
+    const onPs = this.enabling.turnOn(nowPs);
+    if (this.resumeEvent === NO_EVENT)
+      this.resumeEvent = this.ctx.scheduler.schedule(onPs, this);
   }
 
-  /** TXDCTL.ENABLE was cleared or the function was reset: frames not fetched stay with the driver. */
-  disable(): void {
+  /** TXDCTL.ENABLE was cleared: frames not fetched stay with the driver, what is done is still reported. */
+  disable(nowPs: number): void {
+    this.cancelResume();
+    if (this.isEnabled || this.turnsOn(nowPs)) {
+      this.writeBack.flush(nowPs);
+      this.enabling.turnOff(nowPs, this.writeBack.staged.lastPs);
+    } else this.enabling.cancel();
     this.isEnabled = false;
-    this.ctx.scheduler.cancel(this.resumeEvent);
-    this.resumeEvent = NO_EVENT;
-    while (this.staged.count > 0) this.staged.shift();
+    if (this.job !== null) this.job.isActive = false;
+  }
+
+  /** TXDCTL.ENABLE as read. */
+  readsEnabled(nowPs: number): boolean {
+    if (!this.isEnabled) this.process(nowPs);
+    return this.isEnabled || this.enabling.isWindingDown(nowPs);
+  }
+
+  /** The function was reset. */
+  reset(): void {
+    this.cancelResume();
+    this.isEnabled = false;
+    this.enabling.reset();
+    this.writeBack.clear();
+    if (this.job !== null) this.job.isActive = false;
+    this.baseIova = 0;
+    this.lenBytes = 0;
+    this.head = 0;
+    this.tail = 0;
+    this.setThresholds(0);
+    this.contextWords.fill(0);
   }
 
   /** TDT was written: the doorbell arrives at `arrivalPs`. */
   doorbell(tail: number, arrivalPs: number): void {
     this.tail = tail;
-    if (!this.isEnabled) return;
-    if (tail >= this.slots) this.stop(DropReason.DMA_FAULT);
+    if (!this.isEnabled && !this.turnsOn(arrivalPs)) return;
+    if (tail >= this.slots) this.stop(QueueFault.TAIL_PAST_RING);
     else this.process(arrivalPs);
   }
 
-  /** The transmit buffer has room again. */
+  /** The transmit buffer has room again, or the queue comes on. */
   onEvent(): void {
     this.resumeEvent = NO_EVENT;
     this.process(this.ctx.scheduler.nowPs);
   }
 
-  /** Publishes DD of descriptors whose write-back is in host memory at `nowPs`. */
-  publish(nowPs: number): void {
-    const staged = this.staged;
-    const memory = this.ctx.memory;
-    while (staged.count > 0 && staged.nextPs <= nowPs) {
-      const slot = staged.slot[staged.first];
-      if (memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES))
-        memory.region.view.setUint32(memory.offset + 12, D.TXD_STAT_DD, true);
-      else this.faults++;
-      staged.shift();
-    }
-  }
-
   /** Sends what the ring holds, as far as the transmit buffer allows. */
   process(nowPs: number): void {
+    if (!this.isEnabled && !this.turnsOn(nowPs)) return;
     let atPs = nowPs;
     while (this.isEnabled && this.stopReason === DropReason.NONE && this.resumeEvent === NO_EVENT) {
-      if (this.head === this.tail || !this.isDmaEnabled()) return;
-      const reason = this.scan();
-      if (reason !== DropReason.NONE) {
-        this.fail(reason, atPs);
+      if (this.job !== null && this.job.isActive) {
+        this.sendSegments(this.job, atPs);
+        continue;
+      }
+      if (this.head === this.tail || !this.unit.isEnabled) return;
+      const fault = this.scan();
+      if (fault !== QueueFault.NONE) {
+        this.fail(fault, atPs);
         return;
       }
-      if (this.chainLen === 0) return;
-      if (this.staged.count + this.chainLen > this.staged.capacity) {
-        this.fail(DropReason.TX_MALFORMED, atPs);
-        return;
-      }
-      while (this.cached < this.chainLen) {
-        const n = Math.min(this.available - this.cached, this.ctx.config.descriptorBatch);
-        atPs = this.ctx.pcie.read(atPs, n * D.DESCRIPTOR_BYTES);
-        this.cached += n;
-      }
-      const port = this.ctx.ports[this.portIndex];
-      if (this.frameBytes > 0 && !port.hasTxRoom(atPs, this.frameBytes)) {
-        this.stalls++;
-        this.resumeEvent = this.ctx.scheduler.schedule(port.txRoomPs(this.frameBytes), this);
-        return;
-      }
+      if (this.found === Found.NOTHING) return;
+      atPs = this.fetchDescriptors(atPs);
+      if (this.found === Found.FRAME && !this.hasRoom(atPs, this.frameBytes)) return;
       this.takeChain(atPs);
     }
   }
@@ -170,93 +201,189 @@ export class TxRing implements EventHandler {
     return n < 0 ? n + this.slots : n;
   }
 
+  private cancelResume(): void {
+    this.ctx.scheduler.cancel(this.resumeEvent);
+    this.resumeEvent = NO_EVENT;
+  }
+
+  /** Whether a pending enable has come true by `nowPs`; starts the queue then. */
+  private turnsOn(nowPs: number): boolean {
+    const clockPs = this.ctx.scheduler.nowPs;
+    if (!this.enabling.isDue(nowPs > clockPs ? nowPs : clockPs)) return false;
+    this.cancelResume();
+    this.isEnabled = true;
+    this.stopReason = DropReason.NONE;
+    this.cached = 0;
+    this.readyCount = 0;
+    this.slots = this.lenBytes / D.DESCRIPTOR_BYTES;
+    const fault = ringFault(this.lenBytes, this.head, this.tail, this.ctx.config.maxRingSlots);
+    if (fault !== QueueFault.NONE) this.stop(fault);
+    else this.writeBack.start(this.baseIova, this.slots);
+    return true;
+  }
+
   private descriptorIova(slot: number): number {
     return this.baseIova + slot * D.DESCRIPTOR_BYTES;
   }
 
-  /** Looks at the chain at the head: a context descriptor, or data descriptors up to EOP. Length 0: not complete yet. */
-  private scan(): DropReason {
+  /** Reads descriptors until the chain at the head is in the device; returns when it is, ps. */
+  private fetchDescriptors(atPs: number): number {
+    const needed = this.chainLen;
+    const batch = this.ctx.config.descriptorBatch;
+    let startPs = atPs;
+    if (this.readyCount < needed && this.cached > this.readyCount) {
+      if (this.batchPs > startPs) startPs = this.batchPs;
+      this.readyCount = this.cached;
+    }
+    while (this.cached < needed) {
+      const n = Math.min(this.available - this.cached, batch);
+      startPs = this.ctx.pcie.read(startPs, n * D.DESCRIPTOR_BYTES);
+      this.cached += n;
+      this.readyCount = this.cached;
+    }
+    return startPs;
+  }
+
+  /** Reads ahead when fewer than PTHRESH are in the device and at least HTHRESH more wait (82599 7.2.3.4). */
+  private prefetch(atPs: number): void {
+    const ahead = this.available - this.cached;
+    const n = Math.min(ahead, this.ctx.config.descriptorBatch - this.cached);
+    if (n <= 0 || ahead < this.hthresh || this.readyCount !== this.cached) return;
+    this.batchPs = this.ctx.pcie.read(atPs, n * D.DESCRIPTOR_BYTES);
+    this.cached += n;
+  }
+
+  /** Whether the transmit buffer has room now; makes the ring wait for it otherwise. */
+  private hasRoom(atPs: number, lenBytes: number): boolean {
+    const port = this.ctx.ports[this.portIndex];
+    if (port.hasTxRoom(atPs, lenBytes)) return true;
+    this.stalls++;
+    this.resumeEvent = this.ctx.scheduler.schedule(port.txRoomPs(lenBytes), this);
+    return false;
+  }
+
+  /** Looks at the chain at the head: a context descriptor, or data descriptors up to EOP. */
+  private scan(): QueueFault {
     const memory = this.ctx.memory;
     const available = this.available;
-    this.chainLen = 0;
+    this.found = Found.NOTHING;
     this.frameBytes = 0;
     this.firstIova = 0;
+    let dext = D.TXD_DCMD_DEXT;
     for (let n = 0; n < available; n++) {
-      if (n === MAX_CHAIN) return DropReason.TX_MALFORMED;
+      if (n === this.maxChain) return QueueFault.CHAIN_TOO_LONG;
       const slot = (this.head + n) % this.slots;
       if (!memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES))
-        return DropReason.DMA_FAULT;
+        return QueueFault.DESCRIPTOR_ADDRESS;
       const view = memory.region.view;
       const at = memory.offset;
       const cmd = view.getInt32(at + 8, true);
       const kind = cmd & D.TXD_DTYP_MASK;
-      if ((cmd & D.TXD_DCMD_DEXT) === 0) return DropReason.TX_MALFORMED;
-      if (kind === D.TXD_DTYP_CTXT && n === 0) {
-        this.chainLen = 1;
-        return DropReason.NONE;
-      }
-      if (kind !== D.TXD_DTYP_DATA || (cmd & D.TXD_DCMD_TSE) !== 0) return DropReason.TX_MALFORMED;
       if (n === 0) {
+        dext = cmd & D.TXD_DCMD_DEXT;
+        if (dext !== 0 && kind === D.TXD_DTYP_CTXT) return this.foundChain(Found.CONTEXT, 1);
         this.firstIova = D.readAddress(view, at);
+      } else if ((cmd & D.TXD_DCMD_DEXT) !== dext) return QueueFault.DESCRIPTOR_TYPE;
+      if (dext !== 0 && kind !== D.TXD_DTYP_DATA) return QueueFault.DESCRIPTOR_TYPE;
+      const isEnd = (cmd & D.TXD_DCMD_EOP) !== 0;
+      // Advanced: the first descriptor speaks for the frame. Legacy: the last.
+      if (n === 0 || (isEnd && dext === 0)) {
         this.firstCmd = cmd;
         this.firstOlinfo = view.getInt32(at + 12, true);
       }
-      this.frameBytes += cmd & 0xffff;
-      if ((cmd & D.TXD_DCMD_EOP) !== 0) {
-        this.chainLen = n + 1;
-        const tooLong = this.frameBytes > this.ctx.config.maxFrameBytes;
-        return tooLong || this.frameBytes < MIN_FRAME_BYTES
-          ? DropReason.TX_MALFORMED
-          : DropReason.NONE;
+      const lenBytes = cmd & 0xffff;
+      if (lenBytes === 0) {
+        // Null descriptors may stand between frames only, with EOP.
+        return n === 0 && isEnd ? this.foundChain(Found.EMPTY, 1) : QueueFault.ZERO_LENGTH;
       }
+      this.frameBytes += lenBytes;
+      if (isEnd) return this.foundFrame(n + 1);
     }
-    return DropReason.NONE;
+    return QueueFault.NONE;
+  }
+
+  private foundChain(found: number, count: number): QueueFault {
+    this.found = found;
+    this.chainLen = count;
+    return QueueFault.NONE;
+  }
+
+  private foundFrame(count: number): QueueFault {
+    const cmd = this.firstCmd;
+    if ((cmd & D.TXD_DCMD_TSE) !== 0 && (cmd & D.TXD_DCMD_DEXT) !== 0)
+      return this.foundChain(Found.MESSAGE, count);
+    if (this.frameBytes < MIN_FRAME_BYTES) return QueueFault.FRAME_TOO_SHORT;
+    if (this.frameBytes > this.ctx.config.maxFrameBytes) return QueueFault.FRAME_TOO_LONG;
+    return this.foundChain(Found.FRAME, count);
   }
 
   private takeChain(atPs: number): void {
     const count = this.chainLen;
     const firstSlot = this.head;
-    if (this.frameBytes === 0) this.takeContext(firstSlot, atPs);
-    else if (!this.takeFrame(firstSlot, count, atPs)) return;
-    this.head = (firstSlot + count) % this.slots;
-    this.cached -= count;
+    if (this.found === Found.MESSAGE) return this.takeMessage(firstSlot, count, atPs);
+    if (this.found === Found.CONTEXT) this.takeContext(firstSlot);
+    if (this.found === Found.FRAME) {
+      if (!this.takeFrame(firstSlot, count, atPs)) return;
+    } else this.report(firstSlot, count, atPs);
+    this.advance(count, atPs);
   }
 
-  private takeContext(slot: number, atPs: number): void {
+  private advance(count: number, atPs: number): void {
+    this.head = (this.head + count) % this.slots;
+    this.cached -= count;
+    this.readyCount -= count;
+    if (this.cached < this.pthresh) this.prefetch(atPs);
+  }
+
+  private takeContext(slot: number): void {
     const memory = this.ctx.memory;
     if (!memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES)) return;
-    const view = memory.region.view;
-    const index = (view.getUint32(memory.offset + 12, true) >>> D.TXD_IDX_SHIFT) & (CONTEXTS - 1);
-    this.contextWords[2 * index] = view.getInt32(memory.offset, true);
-    this.contextWords[2 * index + 1] = view.getInt32(memory.offset + 8, true);
-    if ((view.getInt32(memory.offset + 8, true) & D.TXD_DCMD_RS) !== 0) this.stage(slot, atPs);
+    const { view } = memory.region;
+    const at = memory.offset;
+    const index = (view.getUint32(at + 12, true) >>> D.TXD_IDX_SHIFT) & (CONTEXTS - 1);
+    const w = CONTEXT_WORDS * index;
+    this.contextWords[w] = view.getInt32(at, true);
+    this.contextWords[w + 1] = view.getInt32(at + 8, true);
+    this.contextWords[w + 2] = view.getInt32(at + 12, true);
   }
 
   /** Fetches, finishes and sends one frame; false when it stopped the queue. */
   private takeFrame(firstSlot: number, count: number, atPs: number): boolean {
-    const ctx = this.ctx;
-    const packetId = ctx.memory.ownerAt(this.firstIova);
-    const frameAt = ctx.packets.allocate();
-    const donePs = this.fetchPayload(firstSlot, count, frameAt, atPs);
+    const { packets, memory } = this.ctx;
+    const packetId = memory.ownerAt(this.firstIova);
+    const frameAt = packets.allocate();
+    const donePs = this.fetchPayload(firstSlot, count, packets.bytes, packets.view, frameAt, atPs);
     if (donePs < 0) {
-      this.fail(DropReason.DMA_FAULT, atPs);
+      this.fail(QueueFault.BUFFER_ADDRESS, atPs);
       return false;
     }
     if (!this.insertChecksums(frameAt)) {
-      this.fail(DropReason.TX_MALFORMED, atPs);
+      this.fail(QueueFault.BAD_CONTEXT, atPs);
       return false;
     }
+    this.report(firstSlot, count, donePs);
+    const lastSlot = (firstSlot + count - 1) % this.slots;
+    this.emit(packetId, lastSlot, frameAt, this.frameBytes, donePs);
+    return true;
+  }
+
+  /** Hands a finished frame to the port; adds the tag that it asked for. */
+  private emit(
+    packetId: number,
+    lastSlot: number,
+    frameAt: number,
+    frameBytes: number,
+    donePs: number,
+  ): void {
+    const ctx = this.ctx;
     let at = frameAt;
-    let lenBytes = this.frameBytes;
+    let lenBytes = frameBytes;
     if ((this.firstCmd & D.TXD_DCMD_VLE) !== 0) {
-      at -= 4;
-      lenBytes += 4;
-      this.insertTag(at);
+      at = this.insertTag(frameAt);
+      lenBytes += VLAN_TAG_BYTES;
     }
-    for (let i = 0; i < count; i++) this.stageIfAsked((firstSlot + i) % this.slots, donePs);
     const stats = ctx.stats[this.portIndex];
     stats.txFetched++;
-    const lastSlot = (firstSlot + count - 1) % this.slots;
     ctx.trace?.step(packetId, donePs, TraceStep.TX_FETCHED, this.queueIndex, lastSlot, lenBytes);
     const port = this.portIndex;
     this.egress.readyPs = donePs;
@@ -264,33 +391,37 @@ export class TxRing implements EventHandler {
     if (reason !== DropReason.NONE) {
       this.drops++;
       ctx.dropTx(packetId, port, reason, donePs);
-      return true;
+      return;
     }
     stats.txSent++;
     this.packets++;
     this.bytes += lenBytes;
     stats.add(C.QUEUE_TX_PACKETS + this.counter, 1);
     stats.add(C.QUEUE_TX_BYTES + this.counter, lenBytes);
-    return true;
   }
 
-  /** Copies the buffers of a chain into packet memory; returns the finish time, −1 for a DMA fault. */
-  private fetchPayload(firstSlot: number, count: number, frameAt: number, atPs: number): number {
+  /** Copies the buffers of a chain to `target`; returns the finish time, −1 for a DMA fault. */
+  private fetchPayload(
+    firstSlot: number,
+    count: number,
+    target: Uint8Array,
+    targetView: DataView,
+    targetAt: number,
+    atPs: number,
+  ): number {
     const memory = this.ctx.memory;
-    const packets = this.ctx.packets;
     let donePs = atPs;
-    let to = frameAt;
+    let to = targetAt;
     for (let i = 0; i < count; i++) {
       const slot = (firstSlot + i) % this.slots;
       if (!memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES)) return -1;
       const iova = D.readAddress(memory.region.view, memory.offset);
       const lenBytes = memory.region.view.getUint16(memory.offset + 8, true);
-      if (lenBytes === 0) continue;
-      if (to + lenBytes > frameAt + this.frameBytes || !memory.resolve(iova, lenBytes)) return -1;
+      if (!memory.resolve(iova, lenBytes)) return -1;
       const region = memory.region;
       if (lenBytes <= WORD_COPY_MAX_BYTES)
-        copyWords(region.view, memory.offset, packets.view, to, lenBytes);
-      else packets.bytes.set(region.bytes.subarray(memory.offset, memory.offset + lenBytes), to);
+        copyWords(region.view, memory.offset, targetView, to, lenBytes);
+      else target.set(region.bytes.subarray(memory.offset, memory.offset + lenBytes), to);
       donePs = this.ctx.pcie.read(atPs, lenBytes);
       to += lenBytes;
     }
@@ -298,71 +429,104 @@ export class TxRing implements EventHandler {
   }
 
   private get contextAt(): number {
-    return 2 * ((this.firstOlinfo >>> D.TXD_IDX_SHIFT) & (CONTEXTS - 1));
+    return CONTEXT_WORDS * ((this.firstOlinfo >>> D.TXD_IDX_SHIFT) & (CONTEXTS - 1));
   }
 
-  /** IXSM and TXSM of the first data descriptor, by its context; false when the lengths do not fit the frame. */
+  /** What the first descriptor asks for, by its context; false when the lengths do not fit the frame. */
   private insertChecksums(frameAt: number): boolean {
+    const { view } = this.ctx.packets;
+    if ((this.firstCmd & D.TXD_DCMD_DEXT) === 0) {
+      if ((this.firstCmd & D.TXD_CMD_IC) === 0) return true;
+      const fieldAt = (this.firstCmd >>> 16) & 255;
+      const startAt = (this.firstOlinfo >>> 8) & 255;
+      insertLegacyChecksum(view, frameAt, this.frameBytes, startAt, fieldAt);
+      return true;
+    }
     const popts = this.firstOlinfo & (D.TXD_POPTS_IXSM | D.TXD_POPTS_TXSM);
     if (popts === 0) return true;
-    const lens = this.contextWords[this.contextAt];
-    const tucmd = this.contextWords[this.contextAt + 1];
-    const l3At = (lens >>> 9) & 0x7f;
-    const ipBytes = lens & 0x1ff;
-    const l4At = l3At + ipBytes;
-    const view = this.ctx.packets.view;
-    if (l3At < MIN_FRAME_BYTES || l4At > this.frameBytes) return false;
-    if ((popts & D.TXD_POPTS_IXSM) !== 0 && (tucmd & D.TUCMD_IPV4) !== 0) {
-      if (ipBytes < 20) return false;
-      const at = frameAt + l3At + IPV4_CHECKSUM_AT;
-      view.setUint16(at, 0);
-      view.setUint16(at, ~fold(sumBytes(view, frameAt + l3At, ipBytes)) & 0xffff);
+    const w = this.contextAt;
+    const words = this.contextWords;
+    return insertChecksums(view, frameAt, this.frameBytes, popts, words[w], words[w + 1]);
+  }
+
+  private insertTag(frameAt: number): number {
+    const isLegacy = (this.firstCmd & D.TXD_DCMD_DEXT) === 0;
+    const tci = (isLegacy ? this.firstOlinfo : this.contextWords[this.contextAt]) >>> 16;
+    const { unit } = this;
+    const { view } = this.ctx.packets;
+    const hasOuter =
+      unit.isDoubleVlan && view.getUint16(frameAt + ETH_TYPE_AT) === unit.outerType;
+    const tagAt = hasOuter ? ETH_TYPE_AT + VLAN_TAG_BYTES : ETH_TYPE_AT;
+    return insertTag(view, frameAt, tagAt, unit.tagType * 0x10000 + tci);
+  }
+
+  /** Fetches a message for segmentation; the segments follow from `process`. */
+  private takeMessage(firstSlot: number, count: number, atPs: number): void {
+    const job = (this.job ??= new SegmentJob());
+    const w = this.contextAt;
+    const words = this.contextWords;
+    const payLenBytes = this.firstOlinfo >>> D.TXD_PAYLEN_SHIFT;
+    const isAsked = (this.firstOlinfo & D.TXD_POPTS_TXSM) !== 0;
+    const messageBytes = this.frameBytes;
+    const maxBytes = this.ctx.config.maxFrameBytes;
+    if (
+      !isAsked ||
+      !job.start(words[w], words[w + 1], words[w + 2], messageBytes, payLenBytes, maxBytes)
+    )
+      return this.fail(QueueFault.BAD_SEGMENTATION, atPs);
+    job.reserve(messageBytes);
+    job.setFlags(...this.unit.readTcpFlags());
+    const donePs = this.fetchPayload(firstSlot, count, job.bytes, job.view, 0, atPs);
+    if (donePs < 0) return this.fail(QueueFault.BUFFER_ADDRESS, atPs);
+    this.jobReadyPs = donePs;
+    job.isActive = true;
+  }
+
+  /** Sends segments while the transmit buffer has room; the chain is done with the last. */
+  private sendSegments(job: SegmentJob, nowPs: number): void {
+    const { packets, memory } = this.ctx;
+    const lastSlot = (this.head + this.chainLen - 1) % this.slots;
+    let readyPs = this.jobReadyPs;
+    if (nowPs > readyPs) readyPs = nowPs;
+    while (job.isActive) {
+      if (!this.hasRoom(nowPs, job.nextBytes)) return;
+      const packetId = job.isFirst ? memory.ownerAt(this.firstIova) : -1;
+      const lenBytes = job.nextBytes;
+      const frameAt = packets.allocate();
+      job.build(packets.bytes, packets.view, frameAt);
+      this.emit(packetId, lastSlot, frameAt, lenBytes, readyPs);
     }
-    if ((popts & D.TXD_POPTS_TXSM) === 0) return true;
-    const isTcp = (tucmd & D.TUCMD_L4T_MASK) === D.TUCMD_L4T_TCP;
-    const isUdp = (tucmd & D.TUCMD_L4T_MASK) === D.TUCMD_L4T_UDP;
-    const fieldAt = l4At + (isTcp ? 16 : 6);
-    if ((!isTcp && !isUdp) || fieldAt + 2 > this.frameBytes) return false;
-    const sum = ~fold(sumBytes(view, frameAt + l4At, this.frameBytes - l4At)) & 0xffff;
-    view.setUint16(frameAt + fieldAt, isUdp && sum === 0 ? 0xffff : sum);
-    return true;
+    this.report(this.head, this.chainLen, readyPs);
+    this.advance(this.chainLen, readyPs);
   }
 
-  private insertTag(at: number): void {
-    const view = this.ctx.packets.view;
-    const tci = this.contextWords[this.contextAt] >>> 16;
-    for (let i = 0; i < 12; i += 4) view.setInt32(at + i, view.getInt32(at + 4 + i));
-    view.setUint32(at + 12, ETHERTYPE_VLAN * 0x10000 + tci);
-  }
-
-  private stageIfAsked(slot: number, atPs: number): void {
+  /** Reports the descriptors of a chain that asked for it. */
+  private report(firstSlot: number, count: number, donePs: number): void {
     const memory = this.ctx.memory;
-    if (!memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES)) return;
-    const cmd = memory.region.view.getInt32(memory.offset + 8, true);
-    if ((cmd & D.TXD_DCMD_RS) !== 0) this.stage(slot, atPs);
-  }
-
-  private stage(slot: number, readyPs: number): void {
-    const finishPs = this.ctx.pcie.write(readyPs, D.DESCRIPTOR_BYTES);
-    this.staged.push(finishPs, slot);
-    const marks = this.ctx.txStaged;
-    marks[this.markWord] = marks[this.markWord] | this.markBit;
-    if (finishPs < this.ctx.publishDuePs) this.ctx.publishDuePs = finishPs;
-    this.onStaged(this.queueIndex, finishPs);
+    for (let i = 0; i < count; i++) {
+      const slot = (firstSlot + i) % this.slots;
+      if (!memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES)) return;
+      const cmd = memory.region.view.getInt32(memory.offset + 8, true);
+      if ((cmd & D.TXD_DCMD_RS) !== 0)
+        this.writeBack.complete(slot, (slot + 1) % this.slots, donePs);
+    }
   }
 
   /** Drops the frame at the head, if there is one, and stops the queue. */
-  private fail(reason: DropReason, atPs: number): void {
+  private fail(fault: QueueFault, atPs: number): void {
     const packetId = this.firstIova === 0 ? -1 : this.ctx.memory.ownerAt(this.firstIova);
+    const isDma = fault === QueueFault.DESCRIPTOR_ADDRESS || fault === QueueFault.BUFFER_ADDRESS;
+    const reason = isDma ? DropReason.DMA_FAULT : DropReason.TX_MALFORMED;
     const stats = this.ctx.stats[this.portIndex];
     stats.txFetched++;
     this.drops++;
     this.ctx.dropTx(packetId, this.portIndex, reason, atPs);
-    this.stop(reason);
+    this.stop(fault);
+    this.stopReason = reason;
   }
 
-  private stop(reason: DropReason): void {
-    this.stopReason = reason;
-    this.faults++;
+  private stop(fault: QueueFault): void {
+    this.stopReason = DropReason.DMA_FAULT;
+    this.faultLog.add(fault);
   }
 }

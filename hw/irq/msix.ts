@@ -1,15 +1,25 @@
-// Interrupts of one function in MSI-X mode: causes, masks, auto-clear and auto-mask, moderation (82599 7.3).
+// Interrupts of one function: causes, masks, auto-clear and auto-mask, moderation (82599 7.3), in MSI-X mode and with a single
+// message (GPIE.MSIX_MODE clear: legacy and MSI).
 //
 // A vector holds at most one pending event. A cause is raised with the time at which it becomes true (a write-back's
 // finish), which may lie ahead; the vector fires at max(cause + message latency, end of its EITR interval), if it is
 // unmasked then. A masked cause stays pending and fires on unmasking. When a vector fires, write-backs that are still
 // on their way are asked for (`nextCausePs`), so that none loses its interrupt.
 // Vectors 0 to 15 are bits of EICR, EIMS, EIMC, EIAC, EIAM; all vectors are bits of the _EX registers; vectors from 16
-// on always auto-clear. Simplified: legacy and MSI modes are left out, low-latency interrupts too.
+// on always auto-clear. With a single message IVAR names bits of EICR; a bit that becomes set and is unmasked sends vector 0,
+// spaced by EITR 0, and stays set until the driver reads or clears EICR (which masks what EIAM says).
+// Left out: low-latency interrupts, the level of the legacy line (it is one message, as MSI).
 
 import type { EventHandler, EventId, Scheduler } from '../time/scheduler.ts';
 import { NO_EVENT } from '../time/scheduler.ts';
-import { EICR_RTX_QUEUE, EITR_ITR_MASK, EITR_ITR_SHIFT, GPIE_EIAME, GPIE_OCD } from '../regs.ts';
+import {
+  EICR_RTX_QUEUE,
+  EITR_ITR_MASK,
+  EITR_ITR_SHIFT,
+  GPIE_EIAME,
+  GPIE_MSIX_MODE,
+  GPIE_OCD,
+} from '../regs.ts';
 
 /** Takes MSI-X messages: the host's interrupt controller. */
 export interface MsixSink {
@@ -55,6 +65,9 @@ export class Msix implements EventHandler {
   private otherCauses = 0;
   private otherMask = 0;
   private otherPending = false;
+  private autoMaskOther = 0;
+  /** Single message: set bits were unmasked and want to be told again. */
+  private retells = false;
 
   constructor(
     functionIndex: number,
@@ -86,6 +99,8 @@ export class Msix implements EventHandler {
     this.intervalPs.fill(0);
     this.mask.fill(0);
     this.autoMask.fill(0);
+    this.autoMaskOther = 0;
+    this.retells = false;
     this.recorded.fill(0);
     this.autoClear = 0;
     this.otherCauses = 0;
@@ -103,6 +118,17 @@ export class Msix implements EventHandler {
     if (this.isUnmasked(vector)) this.arm(vector, atPs);
   }
 
+  /** GPIE.MSIX_MODE. */
+  get isMultiple(): boolean {
+    return (this.gpie & GPIE_MSIX_MODE) !== 0;
+  }
+
+  /** EITR interval of a vector, ps; 0 for none. */
+  intervalOf(vector: number): number {
+    if (vector < 0 || vector >= this.vectors) return 0;
+    return this.intervalPs[this.isMultiple ? vector : 0];
+  }
+
   /** Causes outside the queues (bits 16 to 30 of EICR), now. */
   raiseOther(causes: number): void {
     this.otherCauses |= causes;
@@ -118,15 +144,23 @@ export class Msix implements EventHandler {
     return value;
   }
 
+  /** Reading or clearing EICR masks what EIAM says, where messages do not. */
+  private autoMaskRead(bits: number): void {
+    if (this.isMultiple && (this.gpie & GPIE_EIAME) !== 0) return;
+    this.mask[0] = this.mask[0] & ~(this.autoMask[0] & bits & EICR_RTX_QUEUE);
+    this.otherMask &= ~(this.autoMaskOther & bits);
+  }
+
   /** EICR write: write 1 to clear. */
   clearCauses(bits: number): void {
+    this.autoMaskRead(bits);
     this.otherCauses &= ~bits;
     if ((this.gpie & GPIE_OCD) !== 0) return;
     const nowPs = this.scheduler.nowPs;
     this.recorded[0] = this.recorded[0] & ~bits;
     for (let v = 0; v < 16 && v < this.vectors; v++)
       if ((bits & (1 << v)) !== 0 && this.causePs[v] <= nowPs) {
-        this.cancel(v);
+        if (this.isMultiple) this.cancel(v);
         this.causePs[v] = Infinity;
         const nextPs = this.source.nextCausePs(v);
         if (nextPs < Infinity) this.raise(v, nextPs);
@@ -160,6 +194,10 @@ export class Msix implements EventHandler {
   setMaskEx(i: number, bits: number): void {
     const newly = bits & ~this.mask[i];
     this.mask[i] = this.mask[i] | bits;
+    if (i === 0 && !this.isMultiple && (this.recorded[0] & newly) !== 0) {
+      this.retells = true;
+      this.arm(0, this.scheduler.nowPs);
+    }
     for (let b = 0; b < 32; b++) {
       const vector = 32 * i + b;
       if ((newly & (1 << b)) === 0 || vector >= this.vectors) continue;
@@ -176,6 +214,12 @@ export class Msix implements EventHandler {
   /** EIAC write. */
   setAutoClear(bits: number): void {
     this.autoClear = bits;
+  }
+
+  /** EIAM write: bits 15:0 are vectors, the rest other causes. */
+  setAutoMaskLow(bits: number): void {
+    this.autoMaskOther = bits & ~EICR_RTX_QUEUE;
+    this.setAutoMask(0, bits & EICR_RTX_QUEUE);
   }
 
   /** EIAM_EX write (EIAM is its low half). */
@@ -205,6 +249,7 @@ export class Msix implements EventHandler {
   onEvent(vector: number): void {
     this.events[vector] = NO_EVENT;
     const nowPs = this.scheduler.nowPs;
+    if (!this.isMultiple) return this.tellSingle(nowPs);
     const fires = this.causePs[vector] <= nowPs && this.isUnmasked(vector);
     const firesOther = vector === this.otherVector && this.takeOther();
     if (!fires && !firesOther) return;
@@ -215,6 +260,34 @@ export class Msix implements EventHandler {
     const nextPs = this.source.nextCausePs(vector);
     if (nextPs < Infinity) this.raise(vector, nextPs);
     this.sink.interrupt(this.functionIndex, vector);
+  }
+
+  /** Single message: sends it when an unmasked bit of EICR becomes set. */
+  private tellSingle(nowPs: number): void {
+    let due = 0;
+    let nextPs = Infinity;
+    for (let v = 0; v < 16 && v < this.vectors; v++) {
+      if (!this.isUnmasked(v)) continue;
+      const causePs = this.causePs[v];
+      if (causePs <= nowPs) due |= 1 << v;
+      else if (causePs < nextPs) nextPs = causePs;
+    }
+    const isNew = (due & ~this.recorded[0]) !== 0 || this.retells;
+    const tellsOther = this.takeOther();
+    this.retells = false;
+    if (isNew || tellsOther) {
+      this.source.beforeFire(0);
+      this.fired[0] = this.fired[0] + 1;
+      this.allowedPs[0] = nowPs + this.intervalPs[0];
+    }
+    this.recorded[0] = this.recorded[0] | due;
+    for (let v = 0; due >>> v !== 0; v++)
+      if ((due & (1 << v)) !== 0) {
+        this.causePs[v] = Infinity;
+        this.raise(v, this.source.nextCausePs(v));
+      }
+    if (nextPs < Infinity) this.arm(0, nextPs);
+    if (isNew || tellsOther) this.sink.interrupt(this.functionIndex, 0);
   }
 
   /** EICR, auto-clear and auto-mask of a queue vector that fires. */
@@ -233,7 +306,8 @@ export class Msix implements EventHandler {
   }
 
   private tryOther(): void {
-    if ((this.otherCauses & this.otherMask) === 0 || this.otherVector < 0) return;
+    if ((this.otherCauses & this.otherMask) === 0) return;
+    if (this.isMultiple && this.otherVector < 0) return;
     this.otherPending = true;
     this.arm(this.otherVector, this.scheduler.nowPs);
   }
@@ -245,7 +319,8 @@ export class Msix implements EventHandler {
   }
 
   /** Makes sure that the vector's event is not later than this cause demands. */
-  private arm(vector: number, causePs: number): void {
+  private arm(causeVector: number, causePs: number): void {
+    const vector = this.isMultiple ? causeVector : 0;
     if (vector >= this.vectors) return;
     let atPs = causePs + this.latencyPs;
     if (this.allowedPs[vector] > atPs) atPs = this.allowedPs[vector];

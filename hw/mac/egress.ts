@@ -6,16 +6,19 @@ import type { EgressFrame } from '../observer.ts';
 import { DropReason } from '../pipeline/outcome.ts';
 import { C } from '../stats.ts';
 import { TraceStep } from '../trace.ts';
+import type { Loopback } from './loopback.ts';
 import { FCS_BYTES, MIN_FRAME_BYTES } from './port.ts';
 
 export class Egress {
   /** In-parameter of `send`: the frame is ready, ps (a field, since arguments are boxed). */
   readyPs = 0;
   private readonly ctx: DeviceContext;
+  private readonly loopback: Loopback;
   private readonly frame: EgressFrame;
 
-  constructor(ctx: DeviceContext) {
+  constructor(ctx: DeviceContext, loopback: Loopback) {
     this.ctx = ctx;
+    this.loopback = loopback;
     this.frame = {
       portIndex: 0,
       packetId: -1,
@@ -53,6 +56,7 @@ export class Egress {
     stats.add(C.TX_FRAMES, 1);
     stats.add(C.TX_TOTAL, 1);
     stats.add(C.TX_OCTETS, outBytes + FCS_BYTES);
+    stats.countSize(C.TX_SIZE, outBytes);
     if ((bytes[at] & 1) !== 0) {
       const isBroadcast = bytes[at] === 255 && bytes[at + 1] === 255;
       stats.add(isBroadcast ? C.TX_BROADCAST : C.TX_MULTICAST, 1);
@@ -68,6 +72,10 @@ export class Egress {
         entryHandle,
       );
       trace.step(packetId, port.endPs, TraceStep.EGRESS_END, portIndex, outBytes, 0);
+    }
+    if (port.isLoopback) {
+      this.loopback.take(portIndex, packetId, bytes, at, outBytes, port.endPs);
+      return DropReason.NONE;
     }
     const frame = this.frame;
     frame.portIndex = portIndex;

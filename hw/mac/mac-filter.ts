@@ -6,6 +6,7 @@ import {
   K_ETH_DST_LO,
   K_FLAGS,
   K_VLAN_COUNT,
+  K_VLAN_INNER,
   K_VLAN_OUTER,
 } from '../parse/key-layout.ts';
 import { PARSE_BROADCAST, PARSE_MULTICAST } from '../parse/key-layout.ts';
@@ -14,11 +15,14 @@ import * as R from '../regs.ts';
 const ADDRESSES = 128;
 /** High word of an address that is not valid: never equal to 16 bits. */
 const INVALID = 0xffffffff;
+const TCI_CFI = 0x1000;
 
 export class MacFilter {
   fctrl = 0;
   vlnctrl = 0;
   mcstctrl = 0;
+  /** CTRL_EXT.EXTENDED_VLAN: the outer tag is not looked at. */
+  isDoubleVlan = false;
   private readonly hi = new Uint32Array(ADDRESSES).fill(INVALID);
   private readonly lo = new Uint32Array(ADDRESSES);
   /** One past the highest valid address. */
@@ -51,15 +55,27 @@ export class MacFilter {
 
   /** Whether a parsed frame passes. */
   accepts(key: Uint32Array): boolean {
-    if ((this.vlnctrl & R.VLNCTRL_VFE) !== 0 && key[K_VLAN_COUNT] > 0) {
-      const vid = key[K_VLAN_OUTER] & 0xfff;
-      if ((this.tableWord(R.VFTA(vid >> 5)) & (1 << (vid & 31))) === 0) return false;
-    }
+    if ((this.vlnctrl & (R.VLNCTRL_VFE | R.VLNCTRL_CFIEN)) !== 0 && !this.acceptsTag(key))
+      return false;
     const flags = key[K_FLAGS];
     if ((flags & PARSE_BROADCAST) !== 0) return (this.fctrl & R.FCTRL_BAM) !== 0;
     if ((flags & PARSE_MULTICAST) !== 0)
       return (this.fctrl & R.FCTRL_MPE) !== 0 || this.isListed(key) || this.isHashed(key);
     return (this.fctrl & R.FCTRL_UPE) !== 0 || this.isListed(key);
+  }
+
+  /** The VLAN table, and the CFI bit (82599 7.4.4). */
+  private acceptsTag(key: Uint32Array): boolean {
+    const isInner = this.isDoubleVlan;
+    if (key[K_VLAN_COUNT] < (isInner ? 2 : 1)) return true;
+    const tci = isInner ? key[K_VLAN_INNER] : key[K_VLAN_OUTER];
+    if ((this.vlnctrl & R.VLNCTRL_CFIEN) !== 0) {
+      const isWanted = (this.vlnctrl & R.VLNCTRL_CFI) !== 0;
+      if (((tci & TCI_CFI) !== 0) !== isWanted) return false;
+    }
+    if ((this.vlnctrl & R.VLNCTRL_VFE) === 0) return true;
+    const vid = tci & 0xfff;
+    return (this.tableWord(R.VFTA(vid >> 5)) & (1 << (vid & 31))) !== 0;
   }
 
   private isListed(key: Uint32Array): boolean {

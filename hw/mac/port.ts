@@ -16,6 +16,8 @@ export const MIN_FRAME_BYTES = 60;
 export class Port {
   readonly index: number;
   isLinkUp = true;
+  /** HLREG0.LPBK. */
+  isLoopback = false;
   /** HLREG0.TXPADEN: pad short frames on the way out. */
   padsShort = true;
   /** In-parameter of `receive`: first bit on the wire, ps. */
@@ -33,13 +35,16 @@ export class Port {
   readonly txLine = new Timeline();
   /** Bytes of frames that wait in the receive buffer for descriptors. */
   waitingBytes = 0;
+  /** Sizes of the buffers; RXPBSIZE and TXPBSIZE make them smaller than what the port was made with, never larger. */
+  rxBufferBytes: number;
+  txBufferBytes: number;
+  /** A transmit buffer filled beyond this takes no frame (TXPBTHRESH). */
+  txFillBytes = Infinity;
   /** Most bytes ever held in the receive buffer. */
   peakHeldBytes = 0;
 
   private readonly psPerByte: number;
   private readonly macLatencyPs: number;
-  private readonly rxBufferBytes: number;
-  private readonly txBufferBytes: number;
   private heldBytes = 0;
   private readonly heldPs: Float64Array;
   private readonly heldLen: Int32Array;
@@ -117,12 +122,14 @@ export class Port {
   /** Whether the transmit buffer takes a frame at `nowPs`; an idle line takes any. */
   hasTxRoom(nowPs: number, lenBytes: number): boolean {
     const backlogBytes = this.txBacklogBytes(nowPs);
-    return backlogBytes === 0 || backlogBytes + lenBytes <= this.txBufferBytes;
+    if (backlogBytes === 0) return true;
+    return backlogBytes + lenBytes <= this.txBufferBytes && backlogBytes <= this.txFillBytes;
   }
 
   /** Time at which the transmit buffer will be half empty and have room for a frame of `lenBytes`, ps. */
   txRoomPs(lenBytes: number): number {
-    const level = Math.floor(Math.min(this.txBufferBytes / 2, this.txBufferBytes - lenBytes)) - 1;
+    const room = Math.min(this.txBufferBytes / 2, this.txBufferBytes - lenBytes, this.txFillBytes);
+    const level = Math.floor(room) - 1;
     return level <= 0 ? this.txLine.freePs : this.txLine.freePs - level * this.psPerByte;
   }
 

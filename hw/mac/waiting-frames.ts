@@ -15,11 +15,15 @@ export class RxMeta {
   status = 0;
   /** TCI of the outer tag, −1 for none: stripped if the queue says so. */
   vlanTci = -1;
+  /** Where that tag lies, bytes from the start of the frame. */
+  tagAt = 12;
+  /** Where header split cuts, bytes from the start of the frame; 0: nowhere. */
+  headerBytes = 0;
 }
 
-const META_WORDS = 9;
-const M_AT = 7;
-const M_LEN = 8;
+const META_WORDS = 11;
+const M_AT = 9;
+const M_LEN = 10;
 
 export class WaitingFrames {
   /** Frames in the FIFO. */
@@ -64,6 +68,8 @@ export class WaitingFrames {
     this.meta[m + 4] = meta.hash;
     this.meta[m + 5] = meta.status;
     this.meta[m + 6] = meta.vlanTci;
+    this.meta[m + 7] = meta.tagAt;
+    this.meta[m + 8] = meta.headerBytes;
     this.meta[m + M_AT] = to;
     this.meta[m + M_LEN] = lenBytes;
     this.writeAt = to + lenBytes;
@@ -82,6 +88,8 @@ export class WaitingFrames {
     meta.hash = this.meta[m + 4];
     meta.status = this.meta[m + 5];
     meta.vlanTci = this.meta[m + 6];
+    meta.tagAt = this.meta[m + 7];
+    meta.headerBytes = this.meta[m + 8];
     this.at = this.meta[m + M_AT];
     this.lenBytes = this.meta[m + M_LEN];
     return true;

@@ -29,9 +29,11 @@ class EchoDriver {
     bar0.write32(R.RDLEN(0), SLOTS * D.DESCRIPTOR_BYTES);
     bar0.write32(R.TDBAL(0), tx.iova);
     bar0.write32(R.TDLEN(0), SLOTS * D.DESCRIPTOR_BYTES);
-    bar0.write32(R.DMATXCTL, R.DMATXCTL_TE);
+    bar0.write32(R.SRRCTL(0), R.SRRCTL_DESCTYPE_ADV_ONEBUF | 2);
+    bar0.write32(R.DMATXCTL, bar0.read32(R.DMATXCTL) | R.DMATXCTL_TE);
     bar0.write32(R.TXDCTL(0), R.TXDCTL_ENABLE);
     bar0.write32(R.RXDCTL(0), R.RXDCTL_ENABLE);
+    while ((bar0.read32(R.RXDCTL(0)) & R.RXDCTL_ENABLE) === 0) kernel.udelay(1);
     bar0.write32(R.RDT(0), SLOTS - 1);
     bar0.write32(R.FCTRL, R.FCTRL_UPE);
     bar0.write32(R.RXCTRL, R.RXCTRL_RXEN);

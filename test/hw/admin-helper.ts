@@ -25,6 +25,7 @@ export class AdminSide {
     this.slots = slots;
     this.ring = bench.alloc(slots * 128);
     this.completions = bench.alloc(slots * 32);
+    bench.w(port, 0x898, 0x10); // GPIE: MSI-X
     this.w(0x20, this.ring);
     this.w(0x2c, this.completions);
     this.w(0x28, slots);

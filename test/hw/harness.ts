@@ -99,17 +99,24 @@ export class Bench {
     );
     this.w(port, block + 0x28, 0x02000000 | (opts.vme === true ? 0x40000000 : 0));
     this.w(port, block + 0x18, slots - 1);
+    this.pass(2e6);
     return { ring, buffers };
   }
 
   txQueue(port: number, q: number, slots: number): number {
     const ring = this.alloc(slots * 16);
     const block = 0x6000 + 0x40 * q;
-    this.w(port, 0x4a80, 1);
+    this.w(port, 0x4a80, 0x81000001);
     this.w(port, block, ring);
     this.w(port, block + 8, slots * 16);
     this.w(port, block + 0x28, 0x02000000);
+    this.pass(2e6);
     return ring;
+  }
+
+  /** Lets time pass: queues come on a moment after they were enabled. */
+  pass(ps: number): void {
+    this.scheduler.runUntil(this.scheduler.nowPs + ps);
   }
 
   /** Promiscuous receive on, broadcast accepted, jumbo frames of any size. */

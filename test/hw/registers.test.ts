@@ -10,7 +10,14 @@ describe('registers', () => {
     expect(b.r(0, 0x10010) & 0x200).toBe(0x200); // EEC.ARD
     expect(b.r(0, 0x2f00) & 8).toBe(8); // RDRXCTL.DMAIDONE
     b.w(0, 0, 0x04000000);
-    expect(b.r(0, 0)).toBe(0); // CTRL.RST clears itself
+    expect(b.r(0, 0)).toBe(0x04000000);
+    expect(b.r(0, 0x10010) & 0x200).toBe(0);
+    expect(b.r(0, 0x2f00) & 8).toBe(0);
+    b.pass(10e6);
+    expect(b.r(0, 4)).toBe(0); // CTRL.RST clears itself within 10 us
+    b.pass(10e9);
+    expect(b.r(0, 0x10010) & 0x300).toBe(0x300);
+    expect(b.r(0, 0x2f00) & 8).toBe(8);
     expect(b.r(1, 8) & 0xc).toBe(4); // STATUS.LAN_ID
     expect(b.r(0, 0x42a4)).toBe(0x70000000); // LINKS: up, 10G
     expect(b.r(0, 0xa200)).toBe(0x00746602); // RAL0
@@ -21,7 +28,13 @@ describe('registers', () => {
   it('read enable bits back, show aliases, count unknown offsets', () => {
     const b = new Bench();
     b.w(0, 0x1028, 0x02000000);
+    expect(b.r(0, 0x1028) & 0x02000000).toBe(0);
+    b.pass(10e6);
     expect(b.r(0, 0x1028) & 0x02000000).toBe(0x02000000);
+    b.w(0, 0x1028, 0);
+    expect(b.r(0, 0x1028) & 0x02000000).toBe(0x02000000);
+    b.pass(10e6);
+    expect(b.r(0, 0x1028)).toBe(0);
     b.w(0, 0x5818, 0x00330001);
     expect(b.r(0, 0xec80)).toBe(0x00330001); // MRQC
     b.w(0, 0x5c04, 0x03020100);

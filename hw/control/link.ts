@@ -1,0 +1,76 @@
+// State of one port's link: the cable, AUTOC's restart of the negotiation, the MAC's loopback (82599 3.7.4, 8.2.3.22).
+//
+// The link is up when there is a cable and no negotiation runs, or in loopback. A restart (AUTOC.AN_RESTART, a link reset)
+// takes it down for `TRAINING_PS`. Changes raise EICR.LSC. Left out: LMS, advertised modes, partner's abilities: the link
+// comes up at the profile's rate whatever the driver asks for.
+
+import { EICR_LSC } from '../regs.ts';
+import type { Msix } from '../irq/msix.ts';
+import type { Port } from '../mac/port.ts';
+import type { EventHandler, Scheduler } from '../time/scheduler.ts';
+import { NO_EVENT } from '../time/scheduler.ts';
+
+/** Serial 10G link: from the restart to link up, ps. Assumed; drivers wait seconds for it. */
+const TRAINING_PS = 20e9;
+
+export class Link implements EventHandler {
+  private hasCable = true;
+  private downCount = 0;
+  private trainedPs = -Infinity;
+  private event = NO_EVENT;
+  private readonly port: Port;
+  private readonly scheduler: Scheduler;
+  private readonly msix: Msix;
+
+  constructor(port: Port, scheduler: Scheduler, msix: Msix) {
+    this.port = port;
+    this.scheduler = scheduler;
+    this.msix = msix;
+  }
+
+  /** Plugs or pulls the cable. */
+  setCable(isPlugged: boolean): void {
+    this.hasCable = isPlugged;
+    this.update();
+  }
+
+  /** HLREG0.LPBK: what the port sends comes back to it, with or without a cable. */
+  setLoopback(isLoopback: boolean): void {
+    this.port.isLoopback = isLoopback;
+    this.update();
+  }
+
+  /** Negotiates anew. */
+  restart(): void {
+    this.trainedPs = this.scheduler.nowPs + TRAINING_PS;
+    this.scheduler.cancel(this.event);
+    this.event = this.scheduler.schedule(this.trainedPs, this);
+    this.update();
+  }
+
+  /** Whether the link is up now; brings the port up to date, so that a driver which spins sees the change. */
+  isUp(): boolean {
+    this.update();
+    return this.port.isLinkUp;
+  }
+
+  /** Times that the link went down since the last call (MLFC). */
+  takeDowns(): number {
+    const count = this.downCount;
+    this.downCount = 0;
+    return count;
+  }
+
+  onEvent(): void {
+    this.event = NO_EVENT;
+    this.update();
+  }
+
+  private update(): void {
+    const isUp = (this.hasCable && this.scheduler.nowPs >= this.trainedPs) || this.port.isLoopback;
+    if (isUp === this.port.isLinkUp) return;
+    this.port.isLinkUp = isUp;
+    if (!isUp) this.downCount++;
+    this.msix.raiseOther(EICR_LSC);
+  }
+}

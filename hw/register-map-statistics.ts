@@ -1,0 +1,97 @@
+// The register map's part on statistics (82599 8.2.3.23): every register clears by reading; octet counters are pairs, cleared
+// by reading the high half.
+
+import { many, one, type RegisterDef } from './register-def.ts';
+import * as R from './regs.ts';
+
+export const STATISTICS_REGISTERS: readonly RegisterDef[] = [
+  many('MPC', R.MPC, 8, 'rc', 0, 'Missed packets: receive packet buffer full (buffer 0)'),
+  many(
+    'RNBC',
+    R.RNBC,
+    8,
+    'rc',
+    0,
+    'Frames that found no descriptor in their queue, dropped or kept waiting (buffer 0; as in the 82598)',
+  ),
+  one('CRCERRS', R.CRCERRS, 'rc', 0, 'CRC errors: always 0'),
+  one('ILLERRC', R.ILLERRC, 'rc', 0, 'Illegal bytes: always 0'),
+  one('ERRBC', R.ERRBC, 'rc', 0, 'Error bytes: always 0'),
+  one('MSPDC', R.MSPDC, 'rc', 0, 'Short packets discarded: always 0 (they count in RUC)'),
+  one('MLFC', R.MLFC, 'rc', 0, 'MAC local faults: times that the link went down'),
+  one('MRFC', R.MRFC, 'rc', 0, 'MAC remote faults: always 0'),
+  one('RLEC', R.RLEC, 'rc', 0, 'Length errors: always 0'),
+  one('LXONTXC', R.LXONTXC, 'rc', 0, 'XON frames sent'),
+  one('LXOFFTXC', R.LXOFFTXC, 'rc', 0, 'XOFF frames sent'),
+  one('LXONRXC', R.LXONRXC, 'rc', 0, 'XON frames received', '', [
+    { offset: 0x0cf60, stride: 0, count: 1 },
+  ]),
+  one('LXOFFRXC', R.LXOFFRXC, 'rc', 0, 'XOFF frames received', '', [
+    { offset: 0x0cf68, stride: 0, count: 1 },
+  ]),
+  many('PXONTXC', R.PXONTXC, 8, 'rc', 0, 'Priority XON frames sent'),
+  many('PXOFFTXC', R.PXOFFTXC, 8, 'rc', 0, 'Priority XOFF frames sent'),
+  many('PXONRXC', R.PXONRXC, 8, 'rc', 0, 'Priority XON frames received', '', [
+    { offset: 0x0cf00, stride: 4, count: 8 },
+  ]),
+  many('PXOFFRXC', R.PXOFFRXC, 8, 'rc', 0, 'Priority XOFF frames received', '', [
+    { offset: 0x0cf20, stride: 4, count: 8 },
+  ]),
+  many(
+    'PRC',
+    (i) => R.PRC64 + 4 * i,
+    6,
+    'rc',
+    0,
+    'PRC64, PRC127, PRC255, PRC511, PRC1023, PRC1522: received by size with FCS',
+  ),
+  one('GPRC', R.GPRC, 'rc', 0, 'Good packets received (accepted by the MAC filter)'),
+  one('BPRC', R.BPRC, 'rc', 0, 'Broadcast packets received'),
+  one('MPRC', R.MPRC, 'rc', 0, 'Multicast packets received'),
+  one('GPTC', R.GPTC, 'rc', 0, 'Good packets transmitted'),
+  one('GORCL', R.GORCL, 'rc', 0, 'Good octets received with FCS, low; cleared by reading GORCH'),
+  one('GORCH', R.GORCH, 'rc', 0, 'Good octets received, bits 35:32'),
+  one('GOTCL', R.GOTCL, 'rc', 0, 'Good octets transmitted with FCS, low; cleared by reading GOTCH'),
+  one('GOTCH', R.GOTCH, 'rc', 0, 'Good octets transmitted, bits 35:32'),
+  one('RUC', R.RUC, 'rc', 0, 'Undersize frames'),
+  one('RFC', R.RFC, 'rc', 0, 'Fragments (short with bad FCS): always 0'),
+  one('ROC', R.ROC, 'rc', 0, 'Oversize frames'),
+  one('RJC', R.RJC, 'rc', 0, 'Jabber (oversize with bad FCS): always 0'),
+  one('MNGPRC', R.MNGPRC, 'rc', 0, 'Management packets received: always 0'),
+  one('MNGPDC', R.MNGPDC, 'rc', 0, 'Management packets dropped: always 0'),
+  one('MNGPTC', R.MNGPTC, 'rc', 0, 'Management packets sent: always 0'),
+  one('TORL', R.TORL, 'rc', 0, 'Total octets received, low; cleared by reading TORH'),
+  one('TORH', R.TORH, 'rc', 0, 'Total octets received, bits 35:32'),
+  one('TPR', R.TPR, 'rc', 0, 'Total packets received'),
+  one('TPT', R.TPT, 'rc', 0, 'Total packets transmitted'),
+  many(
+    'PTC',
+    (i) => R.PTC64 + 4 * i,
+    6,
+    'rc',
+    0,
+    'PTC64, PTC127, PTC255, PTC511, PTC1023, PTC1522: transmitted by size with FCS',
+  ),
+  one('MPTC', R.MPTC, 'rc', 0, 'Multicast packets transmitted'),
+  one('BPTC', R.BPTC, 'rc', 0, 'Broadcast packets transmitted'),
+  one('XEC', R.XEC, 'rc', 0, 'Frames for the host with a wrong IPv4, TCP, UDP or SCTP checksum'),
+  one('SSVPC', R.SSVPC, 'rc', 0, 'Spoofed packets dropped: always 0'),
+  many('QPRC', R.QPRC, 16, 'rc', 0, 'Packets received, per statistics counter'),
+  many(
+    'QBRC_L',
+    R.QBRC_L,
+    16,
+    'rc',
+    0,
+    'Bytes received without FCS, low; cleared by reading QBRC_H',
+  ),
+  many('QBRC_H', R.QBRC_H, 16, 'rc', 0, 'Bytes received, high'),
+  many('QPRDC', R.QPRDC, 16, 'rc', 0, 'Packets dropped for want of descriptors'),
+  many('QPTC', R.QPTC, 16, 'rc', 0, 'Packets transmitted', '', [
+    { offset: 0x6030, stride: 0x40, count: 16 },
+  ]),
+  many('QBTC_L', R.QBTC_L, 16, 'rc', 0, 'Bytes transmitted, low; cleared by reading QBTC_H', '', [
+    { offset: 0x6034, stride: 0x40, count: 16 },
+  ]),
+  many('QBTC_H', R.QBTC_H, 16, 'rc', 0, 'Bytes transmitted, high'),
+];
