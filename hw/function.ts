@@ -125,8 +125,8 @@ export class PciFunction implements CauseSource {
     let nextPs = Infinity;
     for (let q = 0; q < this.rxRings.length; q++) {
       if (this.rxVector[q] === vector) nextPs = Math.min(nextPs, this.rxRings[q].staged.nextPs);
-      if (this.txVector[q] === vector) nextPs = 
-        nextPs = Math.min(nextPs, this.txRings[q].writeBack.staged.nextPs);
+      if (this.txVector[q] === vector)
+        nextPs = nextPs = Math.min(nextPs, this.txRings[q].writeBack.staged.nextPs);
     }
     return nextPs;
   }

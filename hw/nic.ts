@@ -392,16 +392,7 @@ export class Nic {
     const tagType = fn.filter.vlnctrl & 0xffff;
     const isVerified = this.config.rxChecksum;
     const isDouble = fn.isDoubleVlan;
-    classifyForHost(
-      meta,
-      pipeline,
-      fn.rss,
-      packets.view,
-      frameAt,
-      isVerified,
-      tagType,
-      isDouble,
-    );
+    classifyForHost(meta, pipeline, fn.rss, packets.view, frameAt, isVerified, tagType, isDouble);
     if (this.isCopy) {
       meta.status = (meta.status & RXD_STAT_FLM) | RXD_STAT_COPY;
       meta.vlanTci = -1; // tags of copies stay in them

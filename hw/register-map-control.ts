@@ -68,7 +68,14 @@ export const CONTROL_REGISTERS: readonly RegisterDef[] = [
     'SMBI 0, SWESMBI 1',
   ),
   one('FWSM', R.FWSM, 'ro', 0, 'Firmware semaphore: no firmware'),
-  one('GSSR', R.GSSR, 'hook', 0, 'SW_FW_SYNC of the card, shared by its functions', 'SW 4:0, FW 9:5'),
+  one(
+    'GSSR',
+    R.GSSR,
+    'hook',
+    0,
+    'SW_FW_SYNC of the card, shared by its functions',
+    'SW 4:0, FW 9:5',
+  ),
   one(
     'SECTXCTRL',
     R.SECTXCTRL,

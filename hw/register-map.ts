@@ -131,7 +131,14 @@ export const REGISTERS: readonly RegisterDef[] = [
   one('RXCSUM', R.RXCSUM, 'rw', 0, 'Receive checksum control; kept', 'IPPCSE 12, PCSD 13'),
   one('FCTRL', R.FCTRL, 'hook', 0, 'Filter control', 'SBP 1, MPE 8, UPE 9, BAM 10'),
   one('VLNCTRL', R.VLNCTRL, 'hook', 0x8100, 'VLAN control', 'VET 15:0, CFI 28, CFIEN 29, VFE 30'),
-  one('EXVET', R.EXVET, 'hook', 0x8100 << 16, 'EtherType of the outer of two tags', 'VET_EXT 31:16'),
+  one(
+    'EXVET',
+    R.EXVET,
+    'hook',
+    0x8100 << 16,
+    'EtherType of the outer of two tags',
+    'VET_EXT 31:16',
+  ),
   one('MCSTCTRL', R.MCSTCTRL, 'hook', 0, 'Multicast control', 'MO 1:0, MFE 2'),
   many('MTA', R.MTA, 128, 'rw', 0, 'Multicast table, one bit per hash value'),
   many('RAL', R.RAL, 128, 'hook', 0, 'Receive address, bytes 0 to 3 (byte 0 low)', '', [
@@ -229,7 +236,14 @@ export const REGISTERS: readonly RegisterDef[] = [
     'TCP flags that segments keep',
     'first 11:0, middle 27:16',
   ),
-  one('DTXTCPFLGH', R.DTXTCPFLGH, 'rw', 0xf7f, 'TCP flags that the last segment keeps', 'last 11:0'),
+  one(
+    'DTXTCPFLGH',
+    R.DTXTCPFLGH,
+    'rw',
+    0xf7f,
+    'TCP flags that the last segment keeps',
+    'last 11:0',
+  ),
   one(
     'DTXMXSZRQ',
     R.DTXMXSZRQ,
@@ -237,7 +251,14 @@ export const REGISTERS: readonly RegisterDef[] = [
     0x10,
     'Bytes that transmit reads may have under way; kept: the PCIe link has its own limits',
   ),
-  one('RTTDCS', R.RTTDCS, 'rw', 0, 'Descriptor arbiter; kept: queues send in order of doorbells', 'ARBDIS 6'),
+  one(
+    'RTTDCS',
+    R.RTTDCS,
+    'rw',
+    0,
+    'Descriptor arbiter; kept: queues send in order of doorbells',
+    'ARBDIS 6',
+  ),
   one('MTQC', R.MTQC, 'rw', 0, 'Kept, no effect'),
   many(
     'TXPBSIZE',

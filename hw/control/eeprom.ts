@@ -17,7 +17,10 @@ const CORE_SECTION_STEP = 0x10;
 const ADDRESS_WORDS = 3;
 
 /** The words of a card; `macOf` gives the address of each function. */
-export function eepromImage(functions: number, macOf: (i: number) => readonly number[]): Uint16Array {
+export function eepromImage(
+  functions: number,
+  macOf: (i: number) => readonly number[],
+): Uint16Array {
   const words = new Uint16Array(EEPROM_WORDS).fill(0xffff);
   words.fill(0, 0, CHECKSUM_WORD + 1);
   words.fill(0xffff, PCIE_ANALOG_POINTER, FIRMWARE_POINTER + 1);

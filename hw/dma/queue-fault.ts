@@ -36,15 +36,27 @@ export const QUEUE_FAULTS: readonly { name: string; text: string }[] = [
   { name: 'descriptor-address', text: 'descriptor outside host memory: the queue stopped' },
   { name: 'buffer-address', text: 'buffer outside host memory: the queue stopped' },
   { name: 'buffer-size', text: 'SRRCTL gives a buffer no bytes: the queue stopped' },
-  { name: 'descriptor-type', text: 'descriptor of a type that does not fit here: the queue stopped' },
-  { name: 'chain-too-long', text: 'more than 38 - WTHRESH descriptors in a frame: the queue stopped' },
+  {
+    name: 'descriptor-type',
+    text: 'descriptor of a type that does not fit here: the queue stopped',
+  },
+  {
+    name: 'chain-too-long',
+    text: 'more than 38 - WTHRESH descriptors in a frame: the queue stopped',
+  },
   { name: 'zero-length', text: 'descriptor without data inside of a frame: the queue stopped' },
   { name: 'frame-too-short', text: 'frame of fewer than 17 bytes: the queue stopped' },
   { name: 'frame-too-long', text: 'frame longer than the device takes: the queue stopped' },
   { name: 'bad-context', text: 'context lengths do not fit the frame: the queue stopped' },
   { name: 'bad-segmentation', text: 'MSS or PAYLEN does not fit the frame: the queue stopped' },
-  { name: 'rsc-refused', text: 'RSCCTL.RSCEN: receive side coalescing is not modelled, the bit stays 0' },
-  { name: 'head-write-back', text: 'head write-back address outside host memory: the queue stopped' },
+  {
+    name: 'rsc-refused',
+    text: 'RSCCTL.RSCEN: receive side coalescing is not modelled, the bit stays 0',
+  },
+  {
+    name: 'head-write-back',
+    text: 'head write-back address outside host memory: the queue stopped',
+  },
 ];
 
 /** Faults of one queue. */

@@ -211,8 +211,7 @@ export class RxRing {
     const firstSlot = this.head;
     let donePs = startPs;
     if (headBytes > 0) {
-      if (!this.writeHeader(firstSlot, meta.packetId, bytes, at, headBytes))
-        return this.stopReason;
+      if (!this.writeHeader(firstSlot, meta.packetId, bytes, at, headBytes)) return this.stopReason;
       donePs = this.ctx.pcie.write(startPs, headBytes);
       at += headBytes;
     }

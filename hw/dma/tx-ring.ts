@@ -14,31 +14,21 @@ import type { EventHandler } from '../time/scheduler.ts';
 import { NO_EVENT } from '../time/scheduler.ts';
 import { DropReason } from '../pipeline/outcome.ts';
 import { copyWords, WORD_COPY_MAX_BYTES } from '../mac/packet-memory.ts';
-import {
-  TXDCTL_HTHRESH_SHIFT,
-  TXDCTL_THRESH_MASK,
-  TXDCTL_WTHRESH_SHIFT,
-} from '../regs.ts';
+import { TXDCTL_HTHRESH_SHIFT, TXDCTL_THRESH_MASK, TXDCTL_WTHRESH_SHIFT } from '../regs.ts';
 import { ETH_TYPE_AT, VLAN_TAG_BYTES } from '../wire/headers.ts';
 import { C } from '../stats.ts';
 import { TraceStep } from '../trace.ts';
 import * as D from './descriptor.ts';
 import { FaultLog, QueueFault } from './queue-fault.ts';
 import { QueueSwitch, ringFault } from './queue-switch.ts';
+import { Found, MAX_CHAIN, TxChain } from './tx-chain.ts';
 import { insertChecksums, insertLegacyChecksum, insertTag } from './tx-offload.ts';
 import { SegmentJob } from './tx-segment.ts';
 import type { TxUnit } from './tx-unit.ts';
 import { TxWriteBack } from './tx-write-back.ts';
 
-/** Longest descriptor chain of one frame: this less WTHRESH (82599 7.2.1.1: 40 less WTHRESH less 2). */
-const MAX_CHAIN = 38;
 const CONTEXTS = 2;
 const CONTEXT_WORDS = 3;
-/** Shortest frame that the device takes, padding comes after (82599 7.2.1). */
-const MIN_FRAME_BYTES = 17;
-
-/** What `scan` found at the head. */
-const Found = { NOTHING: 0, CONTEXT: 1, EMPTY: 2, FRAME: 3, MESSAGE: 4 } as const;
 
 export class TxRing implements EventHandler {
   // Registers.
@@ -71,7 +61,6 @@ export class TxRing implements EventHandler {
   private slots = 0;
   private pthresh = 0;
   private hthresh = 0;
-  private maxChain = MAX_CHAIN;
   /** Descriptors in the device; the first `readyCount` have arrived, the rest arrive at `batchPs`. */
   private cached = 0;
   private readyCount = 0;
@@ -80,13 +69,7 @@ export class TxRing implements EventHandler {
   private readonly contextWords = new Int32Array(CONTEXTS * CONTEXT_WORDS);
   private job: SegmentJob | null = null;
   private jobReadyPs = 0;
-  // Results of `scan`.
-  private found: number = Found.NOTHING;
-  private chainLen = 0;
-  private frameBytes = 0;
-  private firstIova = 0;
-  private firstCmd = 0;
-  private firstOlinfo = 0;
+  private readonly chain: TxChain;
 
   constructor(
     ctx: DeviceContext,
@@ -100,6 +83,7 @@ export class TxRing implements EventHandler {
     this.unit = unit;
     this.portIndex = portIndex;
     this.queueIndex = queueIndex;
+    this.chain = new TxChain(ctx.memory, ctx.config.maxFrameBytes);
     this.writeBack = new TxWriteBack(ctx, portIndex, queueIndex);
     this.writeBack.onFault = (isHead) =>
       this.stop(isHead ? QueueFault.HEAD_WRITE_BACK_ADDRESS : QueueFault.DESCRIPTOR_ADDRESS);
@@ -117,15 +101,14 @@ export class TxRing implements EventHandler {
     const wthresh = (txdctl >>> TXDCTL_WTHRESH_SHIFT) & TXDCTL_THRESH_MASK;
     if (wthresh < this.writeBack.wthresh) this.writeBack.flush(this.ctx.scheduler.nowPs);
     this.writeBack.wthresh = wthresh;
-    this.maxChain = Math.max(1, MAX_CHAIN - wthresh);
+    this.chain.maxChain = Math.max(1, MAX_CHAIN - wthresh);
   }
 
   /** TXDCTL.ENABLE was set: the queue is on a moment later. */
   enable(nowPs: number): void {
     if (this.isEnabled) return;
     const onPs = this.enabling.turnOn(nowPs);
-    if (this.resumeEvent === NO_EVENT)
-      this.resumeEvent = this.ctx.scheduler.schedule(onPs, this);
+    if (this.resumeEvent === NO_EVENT) this.resumeEvent = this.ctx.scheduler.schedule(onPs, this);
   }
 
   /** TXDCTL.ENABLE was cleared: frames not fetched stay with the driver, what is done is still reported. */
@@ -177,6 +160,7 @@ export class TxRing implements EventHandler {
   /** Sends what the ring holds, as far as the transmit buffer allows. */
   process(nowPs: number): void {
     if (!this.isEnabled && !this.turnsOn(nowPs)) return;
+    const { chain } = this;
     let atPs = nowPs;
     while (this.isEnabled && this.stopReason === DropReason.NONE && this.resumeEvent === NO_EVENT) {
       if (this.job !== null && this.job.isActive) {
@@ -184,14 +168,14 @@ export class TxRing implements EventHandler {
         continue;
       }
       if (this.head === this.tail || !this.unit.isEnabled) return;
-      const fault = this.scan();
+      const fault = chain.scan(this.head, this.available);
       if (fault !== QueueFault.NONE) {
         this.fail(fault, atPs);
         return;
       }
-      if (this.found === Found.NOTHING) return;
+      if (chain.found === Found.NOTHING) return;
       atPs = this.fetchDescriptors(atPs);
-      if (this.found === Found.FRAME && !this.hasRoom(atPs, this.frameBytes)) return;
+      if (chain.found === Found.FRAME && !this.hasRoom(atPs, chain.frameBytes)) return;
       this.takeChain(atPs);
     }
   }
@@ -219,16 +203,14 @@ export class TxRing implements EventHandler {
     const fault = ringFault(this.lenBytes, this.head, this.tail, this.ctx.config.maxRingSlots);
     if (fault !== QueueFault.NONE) this.stop(fault);
     else this.writeBack.start(this.baseIova, this.slots);
+    this.chain.baseIova = this.baseIova;
+    this.chain.slots = this.slots;
     return true;
-  }
-
-  private descriptorIova(slot: number): number {
-    return this.baseIova + slot * D.DESCRIPTOR_BYTES;
   }
 
   /** Reads descriptors until the chain at the head is in the device; returns when it is, ps. */
   private fetchDescriptors(atPs: number): number {
-    const needed = this.chainLen;
+    const needed = this.chain.count;
     const batch = this.ctx.config.descriptorBatch;
     let startPs = atPs;
     if (this.readyCount < needed && this.cached > this.readyCount) {
@@ -262,67 +244,12 @@ export class TxRing implements EventHandler {
     return false;
   }
 
-  /** Looks at the chain at the head: a context descriptor, or data descriptors up to EOP. */
-  private scan(): QueueFault {
-    const memory = this.ctx.memory;
-    const available = this.available;
-    this.found = Found.NOTHING;
-    this.frameBytes = 0;
-    this.firstIova = 0;
-    let dext = D.TXD_DCMD_DEXT;
-    for (let n = 0; n < available; n++) {
-      if (n === this.maxChain) return QueueFault.CHAIN_TOO_LONG;
-      const slot = (this.head + n) % this.slots;
-      if (!memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES))
-        return QueueFault.DESCRIPTOR_ADDRESS;
-      const view = memory.region.view;
-      const at = memory.offset;
-      const cmd = view.getInt32(at + 8, true);
-      const kind = cmd & D.TXD_DTYP_MASK;
-      if (n === 0) {
-        dext = cmd & D.TXD_DCMD_DEXT;
-        if (dext !== 0 && kind === D.TXD_DTYP_CTXT) return this.foundChain(Found.CONTEXT, 1);
-        this.firstIova = D.readAddress(view, at);
-      } else if ((cmd & D.TXD_DCMD_DEXT) !== dext) return QueueFault.DESCRIPTOR_TYPE;
-      if (dext !== 0 && kind !== D.TXD_DTYP_DATA) return QueueFault.DESCRIPTOR_TYPE;
-      const isEnd = (cmd & D.TXD_DCMD_EOP) !== 0;
-      // Advanced: the first descriptor speaks for the frame. Legacy: the last.
-      if (n === 0 || (isEnd && dext === 0)) {
-        this.firstCmd = cmd;
-        this.firstOlinfo = view.getInt32(at + 12, true);
-      }
-      const lenBytes = cmd & 0xffff;
-      if (lenBytes === 0) {
-        // Null descriptors may stand between frames only, with EOP.
-        return n === 0 && isEnd ? this.foundChain(Found.EMPTY, 1) : QueueFault.ZERO_LENGTH;
-      }
-      this.frameBytes += lenBytes;
-      if (isEnd) return this.foundFrame(n + 1);
-    }
-    return QueueFault.NONE;
-  }
-
-  private foundChain(found: number, count: number): QueueFault {
-    this.found = found;
-    this.chainLen = count;
-    return QueueFault.NONE;
-  }
-
-  private foundFrame(count: number): QueueFault {
-    const cmd = this.firstCmd;
-    if ((cmd & D.TXD_DCMD_TSE) !== 0 && (cmd & D.TXD_DCMD_DEXT) !== 0)
-      return this.foundChain(Found.MESSAGE, count);
-    if (this.frameBytes < MIN_FRAME_BYTES) return QueueFault.FRAME_TOO_SHORT;
-    if (this.frameBytes > this.ctx.config.maxFrameBytes) return QueueFault.FRAME_TOO_LONG;
-    return this.foundChain(Found.FRAME, count);
-  }
-
   private takeChain(atPs: number): void {
-    const count = this.chainLen;
+    const count = this.chain.count;
     const firstSlot = this.head;
-    if (this.found === Found.MESSAGE) return this.takeMessage(firstSlot, count, atPs);
-    if (this.found === Found.CONTEXT) this.takeContext(firstSlot);
-    if (this.found === Found.FRAME) {
+    if (this.chain.found === Found.MESSAGE) return this.takeMessage(firstSlot, count, atPs);
+    if (this.chain.found === Found.CONTEXT) this.takeContext(firstSlot);
+    if (this.chain.found === Found.FRAME) {
       if (!this.takeFrame(firstSlot, count, atPs)) return;
     } else this.report(firstSlot, count, atPs);
     this.advance(count, atPs);
@@ -337,7 +264,7 @@ export class TxRing implements EventHandler {
 
   private takeContext(slot: number): void {
     const memory = this.ctx.memory;
-    if (!memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES)) return;
+    if (!this.chain.resolve(slot)) return;
     const { view } = memory.region;
     const at = memory.offset;
     const index = (view.getUint32(at + 12, true) >>> D.TXD_IDX_SHIFT) & (CONTEXTS - 1);
@@ -350,7 +277,7 @@ export class TxRing implements EventHandler {
   /** Fetches, finishes and sends one frame; false when it stopped the queue. */
   private takeFrame(firstSlot: number, count: number, atPs: number): boolean {
     const { packets, memory } = this.ctx;
-    const packetId = memory.ownerAt(this.firstIova);
+    const packetId = memory.ownerAt(this.chain.firstIova);
     const frameAt = packets.allocate();
     const donePs = this.fetchPayload(firstSlot, count, packets.bytes, packets.view, frameAt, atPs);
     if (donePs < 0) {
@@ -363,7 +290,7 @@ export class TxRing implements EventHandler {
     }
     this.report(firstSlot, count, donePs);
     const lastSlot = (firstSlot + count - 1) % this.slots;
-    this.emit(packetId, lastSlot, frameAt, this.frameBytes, donePs);
+    this.emit(packetId, lastSlot, frameAt, this.chain.frameBytes, donePs);
     return true;
   }
 
@@ -378,7 +305,7 @@ export class TxRing implements EventHandler {
     const ctx = this.ctx;
     let at = frameAt;
     let lenBytes = frameBytes;
-    if ((this.firstCmd & D.TXD_DCMD_VLE) !== 0) {
+    if ((this.chain.cmd & D.TXD_DCMD_VLE) !== 0) {
       at = this.insertTag(frameAt);
       lenBytes += VLAN_TAG_BYTES;
     }
@@ -414,7 +341,7 @@ export class TxRing implements EventHandler {
     let to = targetAt;
     for (let i = 0; i < count; i++) {
       const slot = (firstSlot + i) % this.slots;
-      if (!memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES)) return -1;
+      if (!this.chain.resolve(slot)) return -1;
       const iova = D.readAddress(memory.region.view, memory.offset);
       const lenBytes = memory.region.view.getUint16(memory.offset + 8, true);
       if (!memory.resolve(iova, lenBytes)) return -1;
@@ -429,33 +356,32 @@ export class TxRing implements EventHandler {
   }
 
   private get contextAt(): number {
-    return CONTEXT_WORDS * ((this.firstOlinfo >>> D.TXD_IDX_SHIFT) & (CONTEXTS - 1));
+    return CONTEXT_WORDS * ((this.chain.olinfo >>> D.TXD_IDX_SHIFT) & (CONTEXTS - 1));
   }
 
   /** What the first descriptor asks for, by its context; false when the lengths do not fit the frame. */
   private insertChecksums(frameAt: number): boolean {
     const { view } = this.ctx.packets;
-    if ((this.firstCmd & D.TXD_DCMD_DEXT) === 0) {
-      if ((this.firstCmd & D.TXD_CMD_IC) === 0) return true;
-      const fieldAt = (this.firstCmd >>> 16) & 255;
-      const startAt = (this.firstOlinfo >>> 8) & 255;
-      insertLegacyChecksum(view, frameAt, this.frameBytes, startAt, fieldAt);
+    if (this.chain.isLegacy) {
+      if ((this.chain.cmd & D.TXD_CMD_IC) === 0) return true;
+      const fieldAt = (this.chain.cmd >>> 16) & 255;
+      const startAt = (this.chain.olinfo >>> 8) & 255;
+      insertLegacyChecksum(view, frameAt, this.chain.frameBytes, startAt, fieldAt);
       return true;
     }
-    const popts = this.firstOlinfo & (D.TXD_POPTS_IXSM | D.TXD_POPTS_TXSM);
+    const popts = this.chain.olinfo & (D.TXD_POPTS_IXSM | D.TXD_POPTS_TXSM);
     if (popts === 0) return true;
     const w = this.contextAt;
     const words = this.contextWords;
-    return insertChecksums(view, frameAt, this.frameBytes, popts, words[w], words[w + 1]);
+    return insertChecksums(view, frameAt, this.chain.frameBytes, popts, words[w], words[w + 1]);
   }
 
   private insertTag(frameAt: number): number {
-    const isLegacy = (this.firstCmd & D.TXD_DCMD_DEXT) === 0;
-    const tci = (isLegacy ? this.firstOlinfo : this.contextWords[this.contextAt]) >>> 16;
+    const tci =
+      (this.chain.isLegacy ? this.chain.olinfo : this.contextWords[this.contextAt]) >>> 16;
     const { unit } = this;
     const { view } = this.ctx.packets;
-    const hasOuter =
-      unit.isDoubleVlan && view.getUint16(frameAt + ETH_TYPE_AT) === unit.outerType;
+    const hasOuter = unit.isDoubleVlan && view.getUint16(frameAt + ETH_TYPE_AT) === unit.outerType;
     const tagAt = hasOuter ? ETH_TYPE_AT + VLAN_TAG_BYTES : ETH_TYPE_AT;
     return insertTag(view, frameAt, tagAt, unit.tagType * 0x10000 + tci);
   }
@@ -465,9 +391,9 @@ export class TxRing implements EventHandler {
     const job = (this.job ??= new SegmentJob());
     const w = this.contextAt;
     const words = this.contextWords;
-    const payLenBytes = this.firstOlinfo >>> D.TXD_PAYLEN_SHIFT;
-    const isAsked = (this.firstOlinfo & D.TXD_POPTS_TXSM) !== 0;
-    const messageBytes = this.frameBytes;
+    const payLenBytes = this.chain.olinfo >>> D.TXD_PAYLEN_SHIFT;
+    const isAsked = (this.chain.olinfo & D.TXD_POPTS_TXSM) !== 0;
+    const messageBytes = this.chain.frameBytes;
     const maxBytes = this.ctx.config.maxFrameBytes;
     if (
       !isAsked ||
@@ -485,19 +411,19 @@ export class TxRing implements EventHandler {
   /** Sends segments while the transmit buffer has room; the chain is done with the last. */
   private sendSegments(job: SegmentJob, nowPs: number): void {
     const { packets, memory } = this.ctx;
-    const lastSlot = (this.head + this.chainLen - 1) % this.slots;
+    const lastSlot = (this.head + this.chain.count - 1) % this.slots;
     let readyPs = this.jobReadyPs;
     if (nowPs > readyPs) readyPs = nowPs;
     while (job.isActive) {
       if (!this.hasRoom(nowPs, job.nextBytes)) return;
-      const packetId = job.isFirst ? memory.ownerAt(this.firstIova) : -1;
+      const packetId = job.isFirst ? memory.ownerAt(this.chain.firstIova) : -1;
       const lenBytes = job.nextBytes;
       const frameAt = packets.allocate();
       job.build(packets.bytes, packets.view, frameAt);
       this.emit(packetId, lastSlot, frameAt, lenBytes, readyPs);
     }
-    this.report(this.head, this.chainLen, readyPs);
-    this.advance(this.chainLen, readyPs);
+    this.report(this.head, this.chain.count, readyPs);
+    this.advance(this.chain.count, readyPs);
   }
 
   /** Reports the descriptors of a chain that asked for it. */
@@ -505,7 +431,7 @@ export class TxRing implements EventHandler {
     const memory = this.ctx.memory;
     for (let i = 0; i < count; i++) {
       const slot = (firstSlot + i) % this.slots;
-      if (!memory.resolve(this.descriptorIova(slot), D.DESCRIPTOR_BYTES)) return;
+      if (!this.chain.resolve(slot)) return;
       const cmd = memory.region.view.getInt32(memory.offset + 8, true);
       if ((cmd & D.TXD_DCMD_RS) !== 0)
         this.writeBack.complete(slot, (slot + 1) % this.slots, donePs);
@@ -514,7 +440,8 @@ export class TxRing implements EventHandler {
 
   /** Drops the frame at the head, if there is one, and stops the queue. */
   private fail(fault: QueueFault, atPs: number): void {
-    const packetId = this.firstIova === 0 ? -1 : this.ctx.memory.ownerAt(this.firstIova);
+    const packetId =
+      this.chain.firstIova === 0 ? -1 : this.ctx.memory.ownerAt(this.chain.firstIova);
     const isDma = fault === QueueFault.DESCRIPTOR_ADDRESS || fault === QueueFault.BUFFER_ADDRESS;
     const reason = isDma ? DropReason.DMA_FAULT : DropReason.TX_MALFORMED;
     const stats = this.ctx.stats[this.portIndex];

@@ -75,8 +75,7 @@ export class TxWriteBack implements EventHandler {
     if (this.heldCount >= this.wthresh) this.flush(readyPs);
     else if (this.flushEvent === NO_EVENT) {
       const intervalPs = this.intervalPs();
-      if (intervalPs > 0)
-        this.flushEvent = this.ctx.scheduler.schedule(readyPs + intervalPs, this);
+      if (intervalPs > 0) this.flushEvent = this.ctx.scheduler.schedule(readyPs + intervalPs, this);
     }
   }
 
