@@ -6,6 +6,7 @@ export * from './errno.ts';
 export * from './ether.ts';
 export * from './flow-block.ts';
 export * from './flow-offload.ts';
+export * from './foreign-host.ts';
 export * from './flow-rule.ts';
 export * from './host-core.ts';
 export * from './kernel.ts';

@@ -1,7 +1,7 @@
 // Host memory as a device sees it: regions of bytes mapped at I/O addresses (IOVA). One large region by default, and
 // whatever a driver brings and maps itself (an ArrayBuffer of a driver written elsewhere, a WebAssembly memory).
 // An access outside every region is a DMA fault: `resolve` returns false, the device reports it as its data sheet says.
-// With one region the look-up costs one comparison. No IOMMU page tables here: PCIe cost is charged in pcie/.
+// With one region the look-up costs one comparison, with several a binary search. No IOMMU page tables here: PCIe cost is charged in pcie/.
 //
 // Buffers carry no packet identity in real memory. For traces and the count of fates, `owner` keeps beside memory,
 // per 2 KiB of I/O address, the id of the packet last written there by the device: simulation data, invisible to drivers.
@@ -28,6 +28,9 @@ export class MemoryRegion {
   }
 }
 
+/** Stands for an unmapped region. */
+const NOWHERE = new MemoryRegion(-1, new Uint8Array(0));
+
 export class HostMemory {
   /** The region of the last successful `resolve`, and the offset in its bytes: out-parameters, no allocation. */
   region: MemoryRegion;
@@ -38,16 +41,16 @@ export class HostMemory {
   /** Accesses that no region covered, since the start. */
   faultCount = 0;
 
+  /** The default region, for allocators. */
+  readonly main: MemoryRegion;
+
+  /** In order of address. */
   private readonly regions: MemoryRegion[] = [];
 
   /** Allocates and maps a first region of `sizeBytes` at `iova` (default 0x10000000: address 0 stays a fault). */
   constructor(sizeBytes: number, iova = 0x1000_0000) {
-    this.region = this.map(iova, new Uint8Array(sizeBytes));
-  }
-
-  /** The default region, for allocators. */
-  get main(): MemoryRegion {
-    return this.regions[0];
+    this.main = this.map(iova, new Uint8Array(sizeBytes));
+    this.region = this.main;
   }
 
   /** Maps the caller's bytes at an I/O address; throws on overlap. */
@@ -58,8 +61,29 @@ export class HostMemory {
         `map: 0x${iova.toString(16)} overlaps a region at 0x${r.iova.toString(16)}`,
       );
     const region = new MemoryRegion(iova, bytes);
-    this.regions.push(region);
+    this.regions.splice(this.indexBelow(iova) + 1, 0, region);
     return region;
+  }
+
+  /** Takes a mapped region away; false when none begins at `iova`. Accesses to it are DMA faults from then on. */
+  unmap(iova: number): boolean {
+    const i = this.indexBelow(iova);
+    if (i < 0 || this.regions[i].iova !== iova) return false;
+    const [region] = this.regions.splice(i, 1);
+    if (this.region === region) this.region = NOWHERE;
+    return true;
+  }
+
+  /** Index of the last region that begins at or below an address, −1 for none. */
+  private indexBelow(iova: number): number {
+    let low = 0;
+    let high = this.regions.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.regions[middle].iova <= iova) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
   }
 
   /** Finds the region that covers [iova, iova + lenBytes) and sets `region` and `offset`; false (and a fault) if none. */
@@ -85,9 +109,11 @@ export class HostMemory {
   }
 
   private resolveSlow(iova: number, lenBytes: number): boolean {
-    for (const region of this.regions) {
+    const i = this.indexBelow(iova);
+    if (i >= 0) {
+      const region = this.regions[i];
       const at = iova - region.iova;
-      if (at >= 0 && at + lenBytes <= region.bytes.length) {
+      if (at + lenBytes <= region.bytes.length) {
         this.region = region;
         this.offset = at;
         return true;
