@@ -284,7 +284,9 @@ export class Msix implements EventHandler {
     for (let v = 0; due >>> v !== 0; v++)
       if ((due & (1 << v)) !== 0) {
         this.causePs[v] = Infinity;
-        this.raise(v, this.source.nextCausePs(v));
+        // What is due already shows in the bit that is set; raising it again would not end.
+        const laterPs = this.source.nextCausePs(v);
+        if (laterPs > nowPs) this.raise(v, laterPs);
       }
     if (nextPs < Infinity) this.arm(0, nextPs);
     if (isNew || tellsOther) this.sink.interrupt(this.functionIndex, 0);
