@@ -12,6 +12,16 @@ export interface Bar {
   write32(offset: number, value: number): void;
 }
 
+/** Simulation data beside a function, out of band: nothing that a driver needs, all that its author wants to see. */
+export interface FunctionDebug {
+  /** Reads a register of BAR0 without counting the access. */
+  read32(offset: number): number;
+  /** Accesses to registers that are not modelled. */
+  unmodelled(): readonly { offset: number; name: string | null; count: number }[];
+  /** Misuses of queues. */
+  queueFaults(): readonly { queue: string; name: string; text: string; count: number }[];
+}
+
 /** What the bus hands a driver's probe function: one PCI function. */
 export interface PciDev {
   /** Names it towards `request_irq`. */
@@ -20,6 +30,7 @@ export interface PciDev {
   readonly busInfo: string;
   readonly bar0: Bar;
   readonly bar2: Bar;
+  readonly debug?: FunctionDebug;
 }
 
 /** Charges modelled cost to the core that runs. */

@@ -152,6 +152,23 @@ export interface EthtoolOps {
   readonly supported_coalesce_params?: readonly (keyof EthtoolCoalesce)[];
   get_coalesce?(dev: NetDevice): EthtoolCoalesce;
   set_coalesce?(dev: NetDevice, coalesce: EthtoolCoalesce, extack: ExtAck): number;
+  get_regs?(dev: NetDevice): EthtoolRegs;
+}
+
+/** Register dump (`ethtool -d`): values by offset, read without side effects, and what the simulated device counted. */
+export interface EthtoolRegs {
+  read32(offset: number): number;
+  unmodelled: readonly { offset: number; name: string | null; count: number }[];
+  faults: readonly QueueFaultCount[];
+}
+
+/** Misuses of one queue by its driver. */
+export interface QueueFaultCount {
+  /** 'rx 0', 'tx 3'. */
+  queue: string;
+  name: string;
+  text: string;
+  count: number;
 }
 
 /** Receives what a driver passes up (`netif_receive_skb`); set by the stack. */

@@ -56,7 +56,7 @@ function wireReceive(fn: PciFunction): void {
     else ring.disable(nowPs());
     fn.onDescriptors();
   });
-  regs.onRead('RXDCTL', (q) => enableBit(regs.peek(R.RXDCTL(q)), fn.rxRings[q], nowPs()));
+  regs.onRead('RXDCTL', (q) => enableBit(regs.peek(R.RXDCTL(q)), fn.rxRings[q]));
   onRing('RSCCTL', (ring, value) => {
     if ((value & R.RSCCTL_RSCEN) === 0) return;
     ring.faultLog.add(QueueFault.RSC_REFUSED);
@@ -97,7 +97,7 @@ function wireTransmit(fn: PciFunction): void {
     if ((value & R.TXDCTL_ENABLE) !== 0) ring.enable(nowPs());
     else ring.disable(nowPs());
   });
-  regs.onRead('TXDCTL', (q) => enableBit(regs.peek(R.TXDCTL(q)), fn.txRings[q], nowPs()));
+  regs.onRead('TXDCTL', (q) => enableBit(regs.peek(R.TXDCTL(q)), fn.txRings[q]));
   const setHead = (ring: TxRing): void => {
     const low = regs.peek(R.TDWBAL(ring.queueIndex));
     const isOn = (low & R.TDWBAL_HEAD_WB_EN) !== 0;
@@ -116,9 +116,9 @@ function wireTransmit(fn: PciFunction): void {
 }
 
 /** RXDCTL or TXDCTL as read: ENABLE tells the queue's state; queues that the device lacks read as written. */
-function enableBit(stored: number, ring: RxRing | TxRing | undefined, nowPs: number): number {
+function enableBit(stored: number, ring: RxRing | TxRing | undefined): number {
   if (ring === undefined) return stored;
-  return ring.readsEnabled(nowPs) ? stored | R.RXDCTL_ENABLE : stored & ~R.RXDCTL_ENABLE;
+  return ring.readsEnabled ? stored | R.RXDCTL_ENABLE : stored & ~R.RXDCTL_ENABLE;
 }
 
 function wireRss(fn: PciFunction): void {

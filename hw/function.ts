@@ -9,6 +9,7 @@ import { AdminQueue } from './admin/admin-queue.ts';
 import type { DeviceContext } from './context.ts';
 import { RxRing } from './dma/rx-ring.ts';
 import { TxRing } from './dma/tx-ring.ts';
+import { QUEUE_FAULTS } from './dma/queue-fault.ts';
 import { TxUnit } from './dma/tx-unit.ts';
 import { Msix, type CauseSource, type MsixSink } from './irq/msix.ts';
 import { Link } from './control/link.ts';
@@ -16,7 +17,7 @@ import type { Egress } from './mac/egress.ts';
 import { MacFilter } from './mac/mac-filter.ts';
 import type { WaitingFrames } from './mac/waiting-frames.ts';
 import type { Pipeline } from './pipeline/pipeline.ts';
-import { RegisterFile } from './register-file.ts';
+import { RegisterFile, type UnmodelledAccess } from './register-file.ts';
 import { FunctionControl } from './function-control.ts';
 import { wireQueueRegisters } from './function-queues.ts';
 import { wireInterruptRegisters } from './function-interrupts.ts';
@@ -37,6 +38,16 @@ export interface Bar {
   write64(offset: number, value: number): void;
 }
 
+/** What the function knows about its driver, out of band. */
+export interface FunctionDebug {
+  /** Reads a register of BAR0 without counting the access. */
+  read32(offset: number): number;
+  /** Accesses to registers that are not modelled, by offset. */
+  unmodelled(): UnmodelledAccess[];
+  /** Misuses of queues: those that occurred. */
+  queueFaults(): { queue: string; name: string; text: string; count: number }[];
+}
+
 const HIGH = 0x1_0000_0000;
 const STANDARD_FRAME_BYTES = 1518;
 
@@ -44,6 +55,11 @@ export class PciFunction implements CauseSource {
   readonly index: number;
   readonly bar0: Bar;
   readonly bar2: Bar;
+  readonly debug: FunctionDebug = {
+    read32: (offset) => this.registers.readQuietly(offset),
+    unmodelled: () => this.registers.unmodelled(),
+    queueFaults: () => this.queueFaults(),
+  };
   readonly registers = new RegisterFile();
   readonly rxRings: RxRing[] = [];
   readonly txRings: TxRing[] = [];
@@ -209,6 +225,18 @@ export class PciFunction implements CauseSource {
     const read32 = (offset: number): number => this.admin.read32(offset);
     const write32 = (offset: number, value: number): void => this.admin.write32(offset, value);
     return { read32, write32, ...pairs(read32, write32) };
+  }
+
+  private queueFaults(): { queue: string; name: string; text: string; count: number }[] {
+    const found: { queue: string; name: string; text: string; count: number }[] = [];
+    const add = (queue: string, counts: Float64Array): void =>
+      QUEUE_FAULTS.forEach(({ name, text }, fault) => {
+        const count = counts[fault];
+        if (count > 0) found.push({ queue, name, text, count });
+      });
+    this.rxRings.forEach((ring, q) => add(`rx ${q}`, ring.faultLog.counts));
+    this.txRings.forEach((ring, q) => add(`tx ${q}`, ring.faultLog.counts));
+    return found;
   }
 
   /** RAL or RAH changed. */

@@ -10,6 +10,7 @@ import { EINVAL } from '../errno.ts';
 import type { EthtoolDrvInfo, EthtoolOps, EthtoolRingParam } from '../netdev.ts';
 import { zeroStats64 } from '../netdev.ts';
 import type { ExtAck, NetDevice } from '../netdev.ts';
+import { getRegs } from './regs-dump.ts';
 import { ADM_VERSION } from '../../hw/admin/format.ts';
 
 const SLOTS_MIN = 64;
@@ -91,6 +92,8 @@ export const TWIN_ETHTOOL_OPS: EthtoolOps = {
   get_ethtool_stats(dev: NetDevice): number[] {
     return collect(adapterOf(dev)).map(([, value]) => value);
   },
+
+  get_regs: getRegs,
 
   get_ringparam(dev: NetDevice): EthtoolRingParam {
     const { rxSlots, txSlots } = adapterOf(dev);

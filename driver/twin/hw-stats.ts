@@ -11,13 +11,30 @@ import {
   GPTC,
   MPC,
   MPRC,
+  QBRC_H,
+  QBRC_L,
+  QBTC_H,
+  QBTC_L,
   QPRDC,
   ROC,
   RUC,
+  TORL,
 } from '../../hw/regs.ts';
 
 /** Statistics counters per direction that the device has for queues. */
 export const QUEUE_COUNTERS = 16;
+const QBTC_L_ALIAS = 0x6034;
+
+/** The register whose reading clears this one, −1 when it is not the low half of a pair. */
+function highHalfOf(offset: number): number {
+  if (offset === GORCL || offset === GOTCL || offset === TORL) return offset + 4;
+  for (let i = 0; i < QUEUE_COUNTERS; i++) {
+    if (offset === QBRC_L(i)) return QBRC_H(i);
+    // QBTC_L is seen at a second place, without its high half.
+    if (offset === QBTC_L(i) || offset === QBTC_L_ALIAS + 0x40 * i) return QBTC_H(i);
+  }
+  return -1;
+}
 
 export class HardwareStats {
   /** Frames lost because the packet buffer was full (MPC). */
@@ -36,30 +53,46 @@ export class HardwareStats {
   macTxBytes = 0;
 
   private readonly bar0: Mmio;
+  /** Offset → sum of what was read. */
+  private readonly totals = new Map<number, number>();
 
   constructor(bar0: Mmio) {
     this.bar0 = bar0;
   }
 
+  /** What a statistics register has counted in all; reads it, the low half of a pair with its high half. */
+  totalOf(offset: number): number {
+    this.take(offset);
+    const high = highHalfOf(offset);
+    if (high >= 0) this.take(high);
+    return this.totals.get(offset) ?? 0;
+  }
+
+  /** Reads, and so clears, a register, and remembers its sum. */
+  private take(offset: number): number {
+    const value = this.bar0.read32(offset);
+    this.totals.set(offset, (this.totals.get(offset) ?? 0) + value);
+    return value;
+  }
+
   /** Reads and adds all counters (about 35 register reads, charged). */
   update(queueCount: number): void {
-    const { bar0 } = this;
-    for (let i = 0; i < 8; i++) this.rxMissed += bar0.read32(MPC(i));
+    for (let i = 0; i < 8; i++) this.rxMissed += this.take(MPC(i));
     for (let i = 0; i < Math.min(queueCount, QUEUE_COUNTERS); i++) {
-      const drops = bar0.read32(QPRDC(i));
+      const drops = this.take(QPRDC(i));
       this.rxNoDescriptor += drops;
       this.rxNoDescriptorOfQueue[i] += drops;
     }
-    this.rxTooLong += bar0.read32(ROC);
-    this.rxTooShort += bar0.read32(RUC);
-    this.rxCrcErrors += bar0.read32(CRCERRS);
-    this.multicast += bar0.read32(MPRC);
-    this.macRxPackets += bar0.read32(GPRC);
-    this.macTxPackets += bar0.read32(GPTC);
+    this.rxTooLong += this.take(ROC);
+    this.rxTooShort += this.take(RUC);
+    this.rxCrcErrors += this.take(CRCERRS);
+    this.multicast += this.take(MPRC);
+    this.macRxPackets += this.take(GPRC);
+    this.macTxPackets += this.take(GPTC);
     // Low before high: reading the high half clears both (datasheet 8.2.3.23).
-    this.macRxBytes += bar0.read32(GORCL);
-    this.macRxBytes += bar0.read32(GORCH) * 0x1_0000_0000;
-    this.macTxBytes += bar0.read32(GOTCL);
-    this.macTxBytes += bar0.read32(GOTCH) * 0x1_0000_0000;
+    this.macRxBytes += this.take(GORCL);
+    this.macRxBytes += this.take(GORCH) * 0x1_0000_0000;
+    this.macTxBytes += this.take(GOTCL);
+    this.macTxBytes += this.take(GOTCH) * 0x1_0000_0000;
   }
 }

@@ -50,7 +50,7 @@ export class Link implements EventHandler {
 
   /** Whether the link is up now; brings the port up to date, so that a driver which spins sees the change. */
   isUp(): boolean {
-    this.update();
+    if (this.event !== NO_EVENT) this.update();
     return this.port.isLinkUp;
   }
 

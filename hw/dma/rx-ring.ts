@@ -128,8 +128,10 @@ export class RxRing {
   }
 
   /** RXDCTL.ENABLE as read. */
-  readsEnabled(nowPs: number): boolean {
-    return this.isEnabled || this.turnsOn(nowPs) || this.enabling.isWindingDown(nowPs);
+  get readsEnabled(): boolean {
+    if (this.isEnabled) return true;
+    const { nowPs } = this.ctx.scheduler;
+    return this.turnsOn(nowPs) || this.enabling.isWindingDown(nowPs);
   }
 
   /** The function was reset: staged packets are lost and counted. */

@@ -123,8 +123,10 @@ export class TxRing implements EventHandler {
   }
 
   /** TXDCTL.ENABLE as read. */
-  readsEnabled(nowPs: number): boolean {
-    if (!this.isEnabled) this.process(nowPs);
+  get readsEnabled(): boolean {
+    if (this.isEnabled) return true;
+    const { nowPs } = this.ctx.scheduler;
+    this.process(nowPs);
     return this.isEnabled || this.enabling.isWindingDown(nowPs);
   }
 

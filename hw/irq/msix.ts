@@ -153,6 +153,7 @@ export class Msix implements EventHandler {
 
   /** EICR write: write 1 to clear. */
   clearCauses(bits: number): void {
+    if (bits === 0) return;
     this.autoMaskRead(bits);
     this.otherCauses &= ~bits;
     if ((this.gpie & GPIE_OCD) !== 0) return;
@@ -193,6 +194,7 @@ export class Msix implements EventHandler {
   /** EIMS_EX write: unmasks vectors; pending causes fire. */
   setMaskEx(i: number, bits: number): void {
     const newly = bits & ~this.mask[i];
+    if (newly === 0) return;
     this.mask[i] = this.mask[i] | bits;
     if (i === 0 && !this.isMultiple && (this.recorded[0] & newly) !== 0) {
       this.retells = true;

@@ -323,6 +323,7 @@ export class Testbed {
       busInfo: `0000:01:00.${index}`,
       bar0: this.nic.functions[index].bar0,
       bar2: this.nic.functions[index].bar2,
+      debug: this.nic.functions[index].debug,
     };
     const probe = options.driver ?? this.probeReference(options);
     const dev = probe(this.kernel, pdev, name);

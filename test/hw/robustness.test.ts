@@ -66,6 +66,17 @@ const offsets = fc.oneof(
     0xa200,
     0xa204,
     0x5088,
+    0x18,
+    0x42a0,
+    0x3c00,
+    0xcc00,
+    0x4950,
+    0x5480,
+    0x890,
+    0x6038,
+    0x4a88,
+    0x8800,
+    0x8d00,
   ),
   fc.integer({ min: 0, max: 0x1ffff }),
 );
@@ -84,6 +95,14 @@ const values = fc.oneof(
     0xffffffff,
     MEMORY_BASE,
     0x04000000,
+    0x04000102, // header split
+    0x0a000201,
+    0x06000002, // not a descriptor type
+    0x02040824, // thresholds
+    0x81000009,
+    0x8007, // loopback
+    0x04001000,
+    MEMORY_BASE + 0x401,
   ),
   fc.integer({ min: 0, max: 0xffffffff }),
 );
@@ -119,7 +138,13 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('memory' as const),
       at: fc.integer({ min: 0, max: 600 }),
-      value: fc.oneof(values, fc.constantFrom(0x2930003c, 0x20200800, 0x29300600, 0x00010001)),
+      value: fc.oneof(
+        values,
+        fc.constantFrom(0x2930003c, 0x20200800, 0x29300600, 0x00010001),
+        // Segmentation, legacy, its context, null, unknown type, an endless chain.
+        fc.constantFrom(0xa9300200, 0x0d00003c, 0x02000814, 0x00640e14, 0x29300000, 0x2950003c),
+        fc.constantFrom(0x2030000a, 0x00032300, 0x00001c14, 0x00000300),
+      ),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('time' as const) }) },

@@ -7,6 +7,7 @@ import { strerror } from '../../../driver/errno.ts';
 import type { ExtAck, NetDevice } from '../../../driver/netdev.ts';
 import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult, ShellCommand } from './command.ts';
+import { registerDump } from './ethtool-regs.ts';
 
 const BAD_ARGUMENTS =
   'ethtool: bad command line argument(s)\nFor more information run ethtool -h\n';
@@ -28,6 +29,8 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   '--set-ring': setRings,
   '-k': showFeatures,
   '--show-features': showFeatures,
+  '-d': registerDump,
+  '--register-dump': registerDump,
   '-K': setFeatures,
   '--features': setFeatures,
 };
@@ -58,7 +61,7 @@ function driverInfo(dev: NetDevice): CommandResult {
       `supports-statistics: ${hasStats}\n` +
       'supports-test: no\n' +
       'supports-eeprom-access: no\n' +
-      'supports-register-dump: no\n' +
+      'supports-register-dump: yes\n' +
       'supports-priv-flags: no\n',
   );
 }
