@@ -94,6 +94,29 @@ function fieldRows(): string[][] {
   });
 }
 
+/** What the model does not have, and what it does not take. */
+function limits(): string[] {
+  return [
+    '## BAR0: not modelled',
+    '',
+    'These read as documented, keep nothing and are counted, as are offsets in neither table, which',
+    'read 0. `ethtool -d DEV` lists what was accessed.',
+    '',
+    ...table(['register', 'offset', 'number', 'reset'], unmodelled()),
+    '',
+    '## What stops a queue',
+    '',
+    'A queue that stopped takes no more packets until its ENABLE bit was cleared and set again.',
+    '`ethtool -d DEV` lists these too, per queue.',
+    '',
+    ...table(
+      ['fault', 'meaning'],
+      QUEUE_FAULTS.slice(1).map(({ name, text }) => [name, text]),
+    ),
+    '',
+  ];
+}
+
 /** Text of docs/registers.md. */
 export function registerDocument(): string {
   const registers = REGISTERS.map((def) => [
@@ -129,23 +152,7 @@ export function registerDocument(): string {
     '',
     ...table(['register', 'offset', 'number', 'access', 'reset', 'meaning', 'fields'], registers),
     '',
-    '## BAR0: not modelled',
-    '',
-    'These read as documented, keep nothing and are counted, as are offsets in neither table, which',
-    'read 0. `ethtool -d DEV` lists what was accessed.',
-    '',
-    ...table(['register', 'offset', 'number', 'reset'], unmodelled()),
-    '',
-    '## What stops a queue',
-    '',
-    'A queue that stopped takes no more packets until its ENABLE bit was cleared and set again.',
-    '`ethtool -d DEV` lists these too, per queue.',
-    '',
-    ...table(
-      ['fault', 'meaning'],
-      QUEUE_FAULTS.slice(1).map(({ name, text }) => [name, text]),
-    ),
-    '',
+    ...limits(),
     '## BAR2: admin queue',
     '',
     'Commands are 128 bytes, completions 32 bytes; their fields are in `hw/admin/format.ts`.',
