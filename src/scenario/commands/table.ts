@@ -1,6 +1,6 @@
 // The table of commands: one line a tool. What is not in it is "command not found".
 
-import { conntrack } from './conntrack.ts';
+import { conntrack } from './conntrack/conntrack.ts';
 import { ethtool } from './ethtool.ts';
 import { flowtable } from './flowtable.ts';
 import { cat, echo } from './sysfs.ts';

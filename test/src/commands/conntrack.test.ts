@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { CommandContext } from '../../../src/scenario/commands/command.ts';
-import { conntrack } from '../../../src/scenario/commands/conntrack.ts';
+import { conntrack } from '../../../src/scenario/commands/conntrack/conntrack.ts';
 import { NfStack, hex } from '../../support/nf-stack.ts';
 
 const UDP = hex(

@@ -4,19 +4,18 @@
 // conntrack itself drops only when the table is full. At postrouting and input (last) a new entry is confirmed: only then
 // others can find it, so a packet dropped by a rule leaves nothing. Entries expire lazily: look-ups and listings do not see
 // an expired one; a background scan looks at every row within a minute.
-//
-// Left out: helpers and expectations, clash resolution between processors (one core at a time), conntrack events.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import { CHECKSUM_UNNECESSARY } from '../../../../driver/skb.ts';
 import { PS_PER_S } from '../../../../hw/time/units.ts';
 import { StackDrop } from '../../outcome.ts';
 import { CONNTRACK_CONFIRM_PS, CONNTRACK_NEW_PS, CONNTRACK_PS } from '../costs.ts';
-import { NF_ACCEPT, NF_DROP, NF_INET_PRE_ROUTING } from '../hooks.ts';
+import { NF_ACCEPT, NF_DROP, NF_INET_PRE_ROUTING, NF_STOLEN } from '../hooks.ts';
 import type { HookState } from '../hooks.ts';
 import type { StackPort } from '../stack-port.ts';
 import { TRACE_CONNTRACK } from '../trace-steps.ts';
 import { icmpChecksumIsRight, l4ChecksumIsRight } from './checksum.ts';
+import { resolveClash } from './clash.ts';
 import {
   IP_CT_ESTABLISHED,
   IP_CT_ESTABLISHED_REPLY,
@@ -25,24 +24,38 @@ import {
   IP_CT_RELATED_REPLY,
   IP_CT_UNTRACKED,
 } from './ctinfo.ts';
-import { ICMP_ERROR, ICMP_INVALID, ICMP_UNTRACKED, icmpClass, icmpMayOpen } from './icmp.ts';
+import { EarlyDrop } from './early-drop.ts';
+import { ConntrackEvents, EVENT_HELPER, EVENT_NEW, EVENT_RELATED } from './events.ts';
+import { Expectations } from './expect.ts';
+import type { Expectation } from './expect.ts';
+import { Extensions } from './extensions.ts';
+import { headerIsRight } from './header-check.ts';
+import { helpPacket } from './help-packet.ts';
+import { ICMP_ERROR, ICMP_INVALID, ICMP_UNTRACKED, icmpClass } from './icmp.ts';
 import { PacketView, readTuple } from './packet.ts';
 import { findRelated } from './related.ts';
+import { seqOffset } from './seqadj.ts';
 import { zeroStats } from './stats.ts';
 import {
   C_FLOW_REFS,
   C_ID,
+  C_MARK,
   C_STATUS,
+  C_TCP_STATE,
   ConnectionTable,
   D_BYTES,
   D_PACKETS,
   D_START,
   D_TIMEOUT,
-  IPS_ASSURED,
   IPS_CONFIRMED,
   IPS_DYING,
+  IPS_EXPECTED,
+  IPS_FIXED_TIMEOUT,
   IPS_HAS_ACCT,
+  IPS_HAS_EXT,
+  IPS_HELPER,
   IPS_SEEN_REPLY,
+  IPS_SEQ_ADJUST,
   IPS_SRC_NAT_DONE,
   ROW_DOUBLES,
   ROW_REPLY,
@@ -55,43 +68,40 @@ import {
   TRACK_ACCEPT_QUIET,
   TRACK_INVALID,
   TRACK_REPEAT,
-  tcpNew,
-  tcpPacket,
 } from './tcp.ts';
-import { flagsAreLegal, segmentKind } from './tcp-table.ts';
-import { Segment } from './tcp-window.ts';
+import { ZoneTemplates, isTemplate, originalZoneOf, replyZoneOf } from './template.ts';
 import { Timeouts } from './timeouts.ts';
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, Tuple } from './tuple.ts';
-import { udpLengthIsRight, udpPacket } from './udp.ts';
+import { Trackers } from './trackers.ts';
+import { UnconfirmedList } from './unconfirmed.ts';
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, Tuple, hasPorts } from './tuple.ts';
 
-/** Buckets that early drop looks at. */
-const EARLY_DROP_BUCKETS = 8;
 const SCAN_PERIOD_PS = PS_PER_S;
 /** The background scan sees every row within this many runs. */
 const SCAN_RUNS = 60;
-
-/** A new entry whose packet is still on its way to confirmation. */
-interface Unconfirmed {
-  conn: Connection;
-  skb: SkBuff;
-}
 
 export class Conntrack {
   readonly table = new ConnectionTable();
   readonly timeouts: Timeouts;
   readonly stats = zeroStats();
-  /** Zone of packets that enter (rules may not set it yet). */
+  readonly events = new ConntrackEvents();
+  readonly extensions = new Extensions(this.table);
+  readonly templates = new ZoneTemplates();
+  readonly expectations: Expectations;
+  /** Zones of the packet that is being tracked: of its original and of its reply key. */
   zone = 0;
+  private replyZone = 0;
   /** Told when a row that NAT has decided goes. */
   onForget: (id: number) => void = () => undefined;
+  /** Gives an expected connection the addresses of its master (NAT). */
+  followMaster: (id: number, expected: Expectation) => void = () => undefined;
 
   private readonly stack: StackPort;
+  private readonly trackers: Trackers;
+  private readonly room: EarlyDrop;
   private readonly tuple = new Tuple();
   private readonly inverse = new Tuple();
   private readonly view = new PacketView();
-  private readonly segment = new Segment();
-  private readonly result = { timeoutPs: 0 };
-  private readonly unconfirmed: Unconfirmed[] = [];
+  private readonly unconfirmed = new UnconfirmedList(this);
   private scanPending = false;
   private scanAt = 0;
   private nextId = 1;
@@ -99,6 +109,9 @@ export class Conntrack {
   constructor(stack: StackPort) {
     this.stack = stack;
     this.timeouts = new Timeouts(stack.sysctl);
+    this.trackers = new Trackers(this.table, this.timeouts);
+    this.expectations = new Expectations(stack);
+    this.room = new EarlyDrop(this);
   }
 
   /** Time of the code that runs, ps. */
@@ -108,15 +121,22 @@ export class Conntrack {
 
   /** The hook at prerouting and output: finds or makes the connection of a packet. */
   track(skb: SkBuff, state: HookState): number {
-    if (skb.nfct !== null || skb.ctinfo === IP_CT_UNTRACKED) return NF_ACCEPT;
+    const given = skb.nfct as Connection | null;
+    if (skb.ctinfo === IP_CT_UNTRACKED && given === null) return NF_ACCEPT;
+    if (given !== null) {
+      if (!isTemplate(given)) return NF_ACCEPT;
+      this.zone = originalZoneOf(given);
+      this.replyZone = replyZoneOf(given);
+      skb.nfct = null;
+    } else this.zone = this.replyZone = 0;
     this.stack.kernel.charge(CONNTRACK_PS);
     const { view } = this;
     if (!view.locate(skb.bytes, skb.networkAt, skb.lenBytes, state.family))
       return this.invalid(skb);
     const protocol = view.protocol;
     const check = this.timeouts.checksum && state.hook === NF_INET_PRE_ROUTING;
-    if (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) {
-      if (!this.headerIsRight(skb, state.family, check)) return this.invalid(skb);
+    if (hasPorts(protocol)) {
+      if (!headerIsRight(view, skb, state.family, check)) return this.invalid(skb);
     } else if (isIcmp(protocol, state.family)) {
       const verdict = this.trackIcmp(skb, state, check);
       if (verdict >= 0) return verdict;
@@ -127,35 +147,67 @@ export class Conntrack {
   }
 
   /** The hook at postrouting and input: makes a new entry known. */
-  confirm(skb: SkBuff): number {
+  confirm(skb: SkBuff, state: HookState): number {
     const conn = skb.nfct as Connection | null;
     if (conn === null || conn.id < 0) return NF_ACCEPT;
     const { table } = this;
     const { id } = conn;
     const row = id * ROW_WORDS;
-    const status = table.words[row + C_STATUS];
-    if ((status & IPS_CONFIRMED) !== 0) return NF_ACCEPT;
+    let status = table.words[row + C_STATUS];
+    if ((status & (IPS_HELPER | IPS_SEQ_ADJUST)) !== 0) {
+      if (!helpPacket(this, skb, this.view, state.family)) return NF_DROP;
+      status = table.words[row + C_STATUS];
+    }
+    if ((status & IPS_CONFIRMED) !== 0) {
+      if (this.events.isOn) this.events.deliver(id);
+      return NF_ACCEPT;
+    }
     if (skb.ctinfo >= IP_CT_ESTABLISHED_REPLY) return NF_ACCEPT;
-    if ((status & IPS_DYING) !== 0) return this.refuseConfirm(skb);
+    if ((status & IPS_DYING) !== 0) return NF_ACCEPT; // reset before it was answered: the packet itself is fine
     this.stack.kernel.charge(CONNTRACK_CONFIRM_PS);
     const nowPs = this.stack.scheduler.nowPs;
     this.tuple.load(table.words, row);
     const hash = this.tuple.hash();
     this.inverse.load(table.words, row + ROW_REPLY);
     const replyHash = this.inverse.hash();
-    if (
-      this.findLive(this.tuple, hash, nowPs) >= 0 ||
-      this.findLive(this.inverse, replyHash, nowPs) >= 0
-    )
-      return this.refuseConfirm(skb);
+    let winner = this.findLive(this.tuple, hash, nowPs);
+    if (winner < 0) winner = this.findLive(this.inverse, replyHash, nowPs);
+    if (winner >= 0) return this.clash(skb, conn, winner, this.inverse, replyHash);
+    this.publish(id, hash, replyHash);
+    this.stats.insert++;
+    this.unconfirmed.remove(conn);
+    return NF_ACCEPT;
+  }
+
+  /** Makes a row known; its timeout, a span until now, begins to run. */
+  publish(id: number, hash: number, replyHash: number): void {
+    const { table } = this;
+    const at = id * ROW_WORDS + C_STATUS;
     table.link(2 * id, hash);
     table.link(2 * id + 1, replyHash);
-    table.words[row + C_STATUS] = status | IPS_CONFIRMED;
-    table.doubles[id * ROW_DOUBLES + D_TIMEOUT] += nowPs;
-    this.stats.insert++;
-    this.forgetUnconfirmed(conn);
+    table.words[at] |= IPS_CONFIRMED;
+    table.doubles[id * ROW_DOUBLES + D_TIMEOUT] += this.now;
+    if (this.timeouts.timestamp) this.extensions.of(id).startPs = this.now;
+    if (this.events.isOn) {
+      const status = table.words[at];
+      const born = (status & IPS_EXPECTED) !== 0 ? EVENT_RELATED : EVENT_NEW;
+      this.events.note(id, born | ((status & IPS_HELPER) !== 0 ? EVENT_HELPER : 0));
+      this.events.deliver(id);
+    }
     this.scheduleScan();
-    return NF_ACCEPT;
+  }
+
+  /** A row for these keys, not yet known. */
+  newRow(original: Tuple, reply: Tuple): Connection {
+    const { table } = this;
+    const conn = table.alloc();
+    const row = conn.id * ROW_WORDS;
+    original.store(table.words, row);
+    reply.store(table.words, row + ROW_REPLY);
+    if (this.timeouts.acct) table.words[row + C_STATUS] = IPS_HAS_ACCT;
+    table.words[row + C_ID] = entryId(original.hash(), this.nextId++);
+    table.doubles[conn.id * ROW_DOUBLES + D_START] = this.now;
+    return conn;
   }
 
   /** Removes an entry from listings and look-ups at once; the row lives on while flows hold it. */
@@ -166,9 +218,11 @@ export class Conntrack {
     if ((status & IPS_DYING) !== 0) return;
     words[row + C_STATUS] = status | IPS_DYING;
     if ((status & IPS_CONFIRMED) !== 0) {
+      if (this.events.isOn) this.events.destroyed(id);
       this.table.unlink(2 * id);
       this.table.unlink(2 * id + 1);
     }
+    if (!this.expectations.isEmpty) this.expectations.forget(this.table.conns[id] as Connection);
     if (words[row + C_FLOW_REFS] === 0) this.freeRow(id);
   }
 
@@ -194,9 +248,19 @@ export class Conntrack {
     return this.table.doubles[id * ROW_DOUBLES + D_TIMEOUT] > this.stack.scheduler.nowPs;
   }
 
-  private freeRow(id: number): void {
-    if ((this.table.words[id * ROW_WORDS + C_STATUS] & IPS_SRC_NAT_DONE) !== 0) this.onForget(id);
+  /** Gives a row back with all that belongs to it. */
+  freeRow(id: number): void {
+    const status = this.table.words[id * ROW_WORDS + C_STATUS];
+    if ((status & IPS_SRC_NAT_DONE) !== 0) this.onForget(id);
+    if ((status & IPS_HAS_EXT) !== 0) this.extensions.forget(id);
+    if (this.events.isOn) this.events.forget(id);
     this.table.free(id);
+  }
+
+  /** Handles of connections whose first packet is still on its way. */
+  pending(): Connection[] {
+    this.unconfirmed.reap();
+    return this.unconfirmed.conns();
   }
 
   /** Rows of all living connections, ascending. */
@@ -236,7 +300,8 @@ export class Conntrack {
       const status = table.words[id * ROW_WORDS + C_STATUS];
       if (table.conns[id] === null || (status & (IPS_CONFIRMED | IPS_DYING)) !== IPS_CONFIRMED)
         continue;
-      if (table.doubles[id * ROW_DOUBLES + D_TIMEOUT] <= nowPs) this.kill(id);
+      if (table.doubles[id * ROW_DOUBLES + D_TIMEOUT] <= nowPs || this.room.mayGo(id))
+        this.kill(id);
     }
     this.scheduleScan();
   }
@@ -253,23 +318,6 @@ export class Conntrack {
     if (trace !== null)
       trace.step(skb.packetId, this.stack.scheduler.nowPs, TRACE_CONNTRACK, -1, 0, 0, 'invalid');
     return NF_ACCEPT;
-  }
-
-  /** Length, flags and checksum of TCP and UDP headers. */
-  private headerIsRight(skb: SkBuff, family: number, check: boolean): boolean {
-    const { protocol, l4At, l4Bytes } = this.view;
-    const { bytes } = skb;
-    if (protocol === IPPROTO_TCP) {
-      if (l4Bytes < 20) return false;
-      const headerBytes = (bytes[l4At + 12] >> 4) * 4;
-      if (headerBytes < 20 || headerBytes > l4Bytes) return false;
-      if (!flagsAreLegal(bytes[l4At + 13])) return false;
-    } else {
-      if (!udpLengthIsRight(bytes, l4At, l4Bytes)) return false;
-      if (bytes[l4At + 6] === 0 && bytes[l4At + 7] === 0) return true;
-    }
-    if (!check || skb.ipSummed === CHECKSUM_UNNECESSARY) return true;
-    return l4ChecksumIsRight(bytes, skb.networkAt, family, protocol, l4At, l4Bytes);
   }
 
   /** ICMP before the look-up; a verdict, or −1 to go on as with any protocol. */
@@ -303,16 +351,21 @@ export class Conntrack {
 
   /** Look-up or creation, then the protocol's tracker; starts over once when the entry turned out to be stale. */
   private resolve(skb: SkBuff, state: HookState): number {
+    const { table, trackers } = this;
     for (;;) {
       const nowPs = this.stack.scheduler.nowPs;
-      const hash = this.tuple.hash();
-      const element = this.findLive(this.tuple, hash, nowPs);
+      const element = this.find(nowPs);
       if (element < 0) return this.open(skb, nowPs);
       const id = element >> 1;
       const direction = element & 1;
       const row = id * ROW_WORDS;
-      const seenReply = (this.table.words[row + C_STATUS] & IPS_SEEN_REPLY) !== 0;
-      const verdict = this.advance(skb, id, direction, nowPs);
+      const before = table.words[row + C_STATUS];
+      const stateBefore = table.words[row + C_TCP_STATE];
+      const ackOffset =
+        (before & IPS_SEQ_ADJUST) === 0
+          ? 0
+          : seqOffset(this.extensions.get(id), 1 - direction, skb.bytes, this.view.l4At);
+      const verdict = trackers.advance(skb, this.view, id, direction, nowPs, ackOffset);
       if (verdict === TRACK_REPEAT) {
         this.stats.search_restart++;
         this.kill(id);
@@ -320,139 +373,108 @@ export class Conntrack {
       }
       if (verdict === TRACK_INVALID) return this.invalid(skb);
       this.stats.found++;
-      skb.nfct = this.table.conns[id];
+      skb.nfct = table.conns[id];
       if (direction === 1) {
         skb.ctinfo = IP_CT_ESTABLISHED_REPLY;
-        this.table.words[row + C_STATUS] |= IPS_SEEN_REPLY;
-      } else skb.ctinfo = seenReply ? IP_CT_ESTABLISHED : IP_CT_NEW;
+        table.words[row + C_STATUS] |= IPS_SEEN_REPLY;
+      } else if ((before & IPS_SEEN_REPLY) !== 0) skb.ctinfo = IP_CT_ESTABLISHED;
+      else skb.ctinfo = (before & IPS_EXPECTED) !== 0 ? IP_CT_RELATED : IP_CT_NEW;
       if (verdict === TRACK_ACCEPT || verdict === TRACK_ACCEPT_KILL)
         this.account(id, direction, 1, skb.lenBytes);
-      if (verdict === TRACK_ACCEPT) {
+      if (verdict === TRACK_ACCEPT && (before & IPS_FIXED_TIMEOUT) === 0) {
         const at = id * ROW_DOUBLES + D_TIMEOUT;
-        this.table.doubles[at] = nowPs + this.result.timeoutPs;
+        table.doubles[at] = nowPs + trackers.result.timeoutPs;
       }
+      if (this.events.isOn) this.events.noteChanges(table.words, id, before, stateBefore);
       this.traced(skb, id, state);
       if (verdict === TRACK_ACCEPT_KILL) this.killKeepingState(skb, id);
       return NF_ACCEPT;
     }
   }
 
+  /** Element of `tuple`; a packet that answers out of another zone is looked up there too. */
+  private find(nowPs: number): number {
+    const { tuple } = this;
+    const element = this.findLive(tuple, tuple.hash(), nowPs);
+    if (element >= 0 || this.zone === this.replyZone) return element;
+    tuple.setL4(tuple.family, tuple.protocol, this.replyZone, tuple.l4);
+    const reply = this.findLive(tuple, tuple.hash(), nowPs);
+    if (reply < 0) tuple.setL4(tuple.family, tuple.protocol, this.zone, tuple.l4);
+    return reply;
+  }
+
   /** A packet without an entry: makes one, to be confirmed when the packet got through. */
   private open(skb: SkBuff, nowPs: number): number {
-    const { table, tuple, view } = this;
-    const protocol = tuple.protocol;
-    if (isIcmp(protocol, tuple.family) && !icmpMayOpen(protocol, (tuple.l4 >> 8) & 0xff))
-      return this.invalid(skb);
+    const { table, tuple, view, trackers } = this;
     if (!tuple.invert(this.inverse)) return this.invalid(skb);
-    if (this.unconfirmed.length > 0) this.reapUnconfirmed();
-    if (table.count >= this.timeouts.max && this.timeouts.max > 0 && !this.earlyDrop()) {
+    this.inverse.setL4(tuple.family, tuple.protocol, this.replyZone, this.inverse.l4);
+    if (!this.unconfirmed.isEmpty) this.unconfirmed.reap();
+    if (
+      table.count >= this.timeouts.max &&
+      this.timeouts.max > 0 &&
+      !this.room.make(tuple.hash())
+    ) {
       this.stats.drop++;
       this.stack.drop(skb, StackDrop.CONNTRACK_FULL);
-      return NF_STOLEN_BY_CONNTRACK;
+      return NF_STOLEN;
     }
     this.stack.kernel.charge(CONNTRACK_NEW_PS);
-    const conn = table.alloc();
+    const conn = this.newRow(tuple, this.inverse);
     const { id } = conn;
-    const row = id * ROW_WORDS;
-    tuple.store(table.words, row);
-    this.inverse.store(table.words, row + ROW_REPLY);
-    if (this.timeouts.acct) table.words[row + C_STATUS] = IPS_HAS_ACCT;
-    table.words[row + C_ID] = entryId(tuple.hash(), this.nextId++);
-    table.doubles[id * ROW_DOUBLES + D_START] = nowPs;
-    if (protocol === IPPROTO_TCP) {
-      this.segment.read(skb.bytes, view.l4At, view.l4Bytes);
-      this.segment.kind = segmentKind(this.segment.flags);
-      if (!tcpNew(table.words, row, this.segment, this.timeouts.tcpLoose)) {
-        this.freeRow(id);
-        return this.invalid(skb);
-      }
-    }
-    const verdict = this.advance(skb, id, 0, nowPs);
+    const isOpening = trackers.mayOpen(skb, view, id, isIcmp(tuple.protocol, tuple.family));
+    const verdict = isOpening ? trackers.advance(skb, view, id, 0, nowPs, 0) : TRACK_INVALID;
     if (verdict !== TRACK_ACCEPT && verdict !== TRACK_ACCEPT_QUIET) {
       this.freeRow(id);
       return this.invalid(skb);
     }
-    table.doubles[id * ROW_DOUBLES + D_TIMEOUT] = this.result.timeoutPs;
+    table.doubles[id * ROW_DOUBLES + D_TIMEOUT] = trackers.result.timeoutPs;
     this.account(id, 0, 1, skb.lenBytes);
     skb.nfct = conn;
     skb.ctinfo = IP_CT_NEW;
-    this.unconfirmed.push({ conn, skb });
+    if (!this.expectations.isEmpty && this.meetExpectation(id)) skb.ctinfo = IP_CT_RELATED;
+    this.unconfirmed.add(conn, skb);
     const trace = this.stack.trace;
-    if (trace !== null) trace.step(skb.packetId, nowPs, TRACE_CONNTRACK, id, IP_CT_NEW, 0, 'new');
+    if (trace !== null) trace.step(skb.packetId, nowPs, TRACE_CONNTRACK, id, skb.ctinfo, 0, 'new');
     return NF_ACCEPT;
   }
 
-  /** Runs the protocol's tracker; TRACK_*, and `result.timeoutPs`. */
-  private advance(skb: SkBuff, id: number, direction: number, nowPs: number): number {
-    const { view, timeouts, table } = this;
-    const protocol = view.protocol;
-    if (protocol === IPPROTO_TCP) {
-      this.segment.read(skb.bytes, view.l4At, view.l4Bytes);
-      this.segment.kind = segmentKind(this.segment.flags);
-      const row = id * ROW_WORDS;
-      return tcpPacket(table.words, row, direction, this.segment, timeouts, this.result);
-    }
-    if (protocol === IPPROTO_UDP) this.result.timeoutPs = udpPacket(table, id, timeouts, nowPs);
-    else if (protocol === IPPROTO_ICMP) this.result.timeoutPs = timeouts.icmpPs;
-    else if (protocol === IPPROTO_ICMPV6) this.result.timeoutPs = timeouts.icmpv6Ps;
-    else this.result.timeoutPs = timeouts.genericPs;
-    return TRACK_ACCEPT;
+  /** Whether a helper expected the new connection: then it has a master, and the master's mark. */
+  private meetExpectation(id: number): boolean {
+    const expected = this.expectations.take(this.tuple);
+    if (expected === null || expected.master.id < 0) return false;
+    const { words } = this.table;
+    words[id * ROW_WORDS + C_STATUS] |= IPS_EXPECTED;
+    words[id * ROW_WORDS + C_MARK] = words[expected.master.id * ROW_WORDS + C_MARK];
+    this.extensions.of(id).master = expected.master;
+    if (expected.natDirection >= 0) this.followMaster(id, expected);
+    return true;
   }
 
   /** An unanswered connection that was reset: gone from the table, but this packet keeps its state for the rules. */
   private killKeepingState(skb: SkBuff, id: number): void {
     this.hold(id);
     this.kill(id);
-    this.unconfirmed.push({ conn: skb.nfct as Connection, skb });
+    this.unconfirmed.add(skb.nfct as Connection, skb);
   }
 
-  /** Entries of packets that were dropped on their way: the packet is gone, so the entry goes. */
-  private reapUnconfirmed(): void {
-    for (let i = this.unconfirmed.length - 1; i >= 0; i--) {
-      const { conn, skb } = this.unconfirmed[i];
-      if (skb.poolIndex !== -1 && skb.nfct === conn) continue;
-      this.unconfirmed.splice(i, 1);
-      if (conn.id < 0) continue;
-      if (this.table.words[conn.id * ROW_WORDS + C_FLOW_REFS] > 0) this.release(conn.id);
-      else this.freeRow(conn.id);
+  /** Another entry has one of the keys already: the packet joins that one where it can, or is dropped. */
+  private clash(
+    skb: SkBuff,
+    conn: Connection,
+    winner: number,
+    reply: Tuple,
+    replyHash: number,
+  ): number {
+    this.unconfirmed.remove(conn);
+    if (resolveClash(this, skb, conn, winner >> 1, reply, replyHash)) {
+      this.stats.clash_resolve++;
+      if (conn.id >= 0 && skb.nfct !== conn) this.freeRow(conn.id);
+      return NF_ACCEPT;
     }
-  }
-
-  private forgetUnconfirmed(conn: Connection): void {
-    const list = this.unconfirmed;
-    for (let i = list.length - 1; i >= 0; i--)
-      if (list[i].conn === conn) {
-        list[i] = list[list.length - 1];
-        list.pop();
-        return;
-      }
-  }
-
-  private refuseConfirm(skb: SkBuff): number {
-    const conn = skb.nfct as Connection;
-    const dying = (this.table.words[conn.id * ROW_WORDS + C_STATUS] & IPS_DYING) !== 0;
-    if (dying) return NF_ACCEPT; // reset before it was answered: the packet itself is fine
     this.stats.insert_failed++;
-    this.forgetUnconfirmed(conn);
+    this.stats.drop++;
     this.freeRow(conn.id);
     return NF_DROP;
-  }
-
-  /** Makes room: the first unassured entry in eight buckets goes. */
-  private earlyDrop(): boolean {
-    const { table } = this;
-    const first = this.tuple.hash();
-    for (let b = 0; b < EARLY_DROP_BUCKETS; b++)
-      for (let e = table.firstInBucket(first + b); e >= 0; e = table.nextInBucket(e)) {
-        const status = table.words[(e >> 1) * ROW_WORDS + C_STATUS];
-        const expired =
-          table.doubles[(e >> 1) * ROW_DOUBLES + D_TIMEOUT] <= this.stack.scheduler.nowPs;
-        if ((status & IPS_ASSURED) !== 0 && !expired) continue;
-        this.kill(e >> 1);
-        this.stats.early_drop++;
-        return true;
-      }
-    return false;
   }
 
   private traced(skb: SkBuff, id: number, state: HookState): void {
@@ -470,9 +492,6 @@ export class Conntrack {
     );
   }
 }
-
-/** NF_STOLEN: conntrack dropped the packet itself, with its own reason. */
-const NF_STOLEN_BY_CONNTRACK = 2;
 
 function isIcmp(protocol: number, family: number): boolean {
   return family === 2 ? protocol === IPPROTO_ICMP : protocol === IPPROTO_ICMPV6;

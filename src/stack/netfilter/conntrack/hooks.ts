@@ -75,8 +75,8 @@ class ConfirmHook implements Hook {
     this.ct = ct;
   }
 
-  run(skb: SkBuff): number {
-    return this.ct.confirm(skb);
+  run(skb: SkBuff, state: HookState): number {
+    return this.ct.confirm(skb, state);
   }
 }
 

@@ -45,6 +45,7 @@ export const D_PACKETS = 2;
 export const D_BYTES = 4;
 
 /** Status bits of a connection (enum ip_conntrack_status). */
+export const IPS_EXPECTED = 1 << 0;
 export const IPS_SEEN_REPLY = 1 << 1;
 export const IPS_ASSURED = 1 << 2;
 export const IPS_CONFIRMED = 1 << 3;
@@ -54,16 +55,19 @@ export const IPS_SEQ_ADJUST = 1 << 6;
 export const IPS_SRC_NAT_DONE = 1 << 7;
 export const IPS_DST_NAT_DONE = 1 << 8;
 export const IPS_DYING = 1 << 9;
+export const IPS_FIXED_TIMEOUT = 1 << 10;
 export const IPS_NAT_CLASH = 1 << 12;
 export const IPS_HELPER = 1 << 13;
 export const IPS_OFFLOAD = 1 << 14;
 export const IPS_HW_OFFLOAD = 1 << 15;
+/** Ours: the row has an Extension (extensions.ts). */
+export const IPS_HAS_EXT = 1 << 29;
 /** Ours: the counters extension exists (nf_conntrack_acct was on at creation). */
 export const IPS_HAS_ACCT = 1 << 30;
 
 /** What skb.nfct points to. */
 export class Connection {
-  /** Row; −1 once the row was given back. */
+  /** Row; −1 once the row was given back; below that a template, which a rule gave a packet before conntrack (template.ts). */
   id: number;
 
   constructor(id: number) {

@@ -64,6 +64,8 @@ export class Segment {
   end = 0;
   /** Window field, unscaled. */
   win = 0;
+  /** What a helper's changes moved the other side's numbers by: acknowledgements are read less this. */
+  ackOffset = 0;
 
   /** Reads the header at `at` of a segment of `lenBytes` (header included), which must hold it. */
   read(bytes: Uint8Array, at: number, lenBytes: number): void {
@@ -121,7 +123,7 @@ function highestSack(segment: Segment): number {
     if (lenBytes < 2 || i + lenBytes > end) break;
     if (kind === 5 && lenBytes >= 10 && (lenBytes - 2) % 8 === 0)
       for (let b = i + 2; b < i + lenBytes; b += 8) {
-        const right = loadInt32(bytes, b + 4);
+        const right = (loadInt32(bytes, b + 4) - segment.ackOffset) | 0;
         if (before(sack, right)) sack = right;
       }
     i += lenBytes;

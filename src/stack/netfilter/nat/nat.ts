@@ -9,6 +9,7 @@ import type { NetDevice, NetDeviceNotifier } from '../../../../driver/netdev.ts'
 import type { SkBuff } from '../../../../driver/skb.ts';
 import { IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY } from '../conntrack/ctinfo.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
+import type { Expectation } from '../conntrack/expect.ts';
 import { PacketView } from '../conntrack/packet.ts';
 import {
   C_STATUS,
@@ -30,7 +31,7 @@ import { TRACE_NAT } from '../trace-steps.ts';
 import { translateError } from './icmp-errors.ts';
 import { mangle } from './mangle.ts';
 import { NatRandom } from './random.ts';
-import { MANIP_DST, MANIP_SRC, NatRange } from './range.ts';
+import { MANIP_DST, MANIP_SRC, NatRange, RANGE_PROTO_SPECIFIED } from './range.ts';
 import { SourceIndex } from './source-index.ts';
 import { TupleChooser } from './unique-tuple.ts';
 
@@ -52,6 +53,7 @@ export class Nat implements NetDeviceNotifier {
     this.sources = new SourceIndex(ct.table);
     this.chooser = new TupleChooser(ct, this.sources, new NatRandom(seed));
     ct.onForget = (id) => this.sources.remove(id);
+    ct.followMaster = (id, expected) => this.followMaster(id, expected);
   }
 
   /** A packet at a nat hook; `chains` are the nat chains of that hook in order. */
@@ -129,6 +131,20 @@ export class Nat implements NetDeviceNotifier {
           : Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
     else address = this.stack.addresses.of(state.inDev, state.family)[0]?.address ?? null;
     return address === null ? NF_DROP : this.setupAddress(conn.id, address, ports, MANIP_DST);
+  }
+
+  /** An expected connection gets the ends that its master has (nf_nat_follow_master). */
+  private followMaster(id: number, expected: Expectation): void {
+    const { words } = this.ct.table;
+    const near = expected.master.id * ROW_WORDS + (1 - expected.natDirection) * ROW_REPLY;
+    const { bound } = this;
+    bound.flags = 0;
+    bound.setAddress(words, near + T_DST);
+    this.setup(id, bound, MANIP_SRC);
+    bound.flags = RANGE_PROTO_SPECIFIED;
+    bound.minPort = bound.maxPort = expected.savedPort;
+    bound.setAddress(words, near);
+    this.setup(id, bound, MANIP_DST);
   }
 
   /** NETDEV_DOWN: what was masqueraded through the device goes. */

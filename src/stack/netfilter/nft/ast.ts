@@ -87,7 +87,18 @@ export type Statement =
   | LimitStatement
   | { kind: 'notrack' }
   | { kind: 'comment'; text: string }
-  | NatStatement;
+  | NatStatement
+  | CtStatement;
+
+export interface CtStatement extends Place {
+  kind: 'ct-set';
+  key: 'zone' | 'helper' | 'label';
+  direction: 'original' | 'reply' | null;
+  /** Zone or label. */
+  value: number;
+  /** Of a `ct helper` object. */
+  name: string;
+}
 
 export interface NatStatement extends Place {
   kind: 'nat';

@@ -2,6 +2,8 @@
 // The parser knows the grammar only; whether names exist is the transaction's business (transaction.ts).
 
 import type { Family, Place, Statement } from './ast.ts';
+import { parseCtHelper } from './ct-statements.ts';
+import type { HelperSpec } from './ct-statements.ts';
 import { Cursor } from './cursor.ts';
 import { NftError, lex } from './lexer.ts';
 import type { Token } from './lexer.ts';
@@ -40,13 +42,14 @@ export interface Command {
   sets: SetSpec[];
   /** Of `add element` and `delete element`: what stands between the braces; its types are the set's. */
   elements: Token[];
+  helpers: HelperSpec[];
 }
 
 const FAMILIES = new Set(['ip', 'ip6', 'inet']);
 const OTHER_FAMILIES = new Set(['arp', 'bridge', 'netdev']);
 const VERBS = new Set('add create insert replace delete list flush reset rename'.split(' '));
 const UNSUPPORTED_OBJECTS = new Set(
-  'quota limit secmark synproxy meter ct meters quotas limits hooks'.split(' '),
+  'quota limit secmark synproxy meter meters quotas limits hooks'.split(' '),
 );
 
 /** All commands of a source. Throws NftError. */
@@ -85,6 +88,7 @@ function blank(verb: Verb, object: string, start: number): Command {
     flowtables: [],
     sets: [],
     elements: [],
+    helpers: [],
   };
 }
 
@@ -99,7 +103,7 @@ function parseCommand(cursor: Cursor): Command {
   if (!OBJECTS.has(object.text)) cursor.fail();
   if (verb === 'rename' && object.text !== 'chain') cursor.fail();
   cursor.next();
-  const command = blank(verb, object.text, start);
+  const command = blank(verb, objectName(cursor, object.text), start);
   parseFamily(cursor, command);
   parseArguments(cursor, command);
   command.place = { start, end: cursor.tokens[cursor.at - 1].end };
@@ -107,10 +111,22 @@ function parseCommand(cursor: Cursor): Command {
 }
 
 const OBJECTS = new Set(
-  'table chain rule counter flowtable set map element ruleset tables chains counters flowtables sets maps'.split(
+  'table chain rule counter ct flowtable set map element ruleset tables chains counters flowtables sets maps'.split(
     ' ',
   ),
 );
+
+/** `ct helper` and `ct helpers` are two words; conntrack's other objects are not modelled. */
+function objectName(cursor: Cursor, word: string): string {
+  if (word !== 'ct') return word;
+  const second = cursor.word();
+  if (second.text === 'timeout' || second.text === 'expectation') unsupported(second);
+  if (second.text !== 'helper' && second.text !== 'helpers') {
+    cursor.at--;
+    cursor.fail();
+  }
+  return `ct ${second.text}`;
+}
 
 function unsupported(place: Place): never {
   throw new NftError('Could not process rule: Operation not supported', place.start, place.end);
@@ -129,7 +145,8 @@ function parseFamily(cursor: Cursor, command: Command): void {
 function parseArguments(cursor: Cursor, command: Command): void {
   const { object, verb } = command;
   if (object === 'ruleset' || object === 'tables' || object === 'chains') return;
-  if (object === 'counters' || object === 'flowtables' || object === 'sets' || object === 'maps') {
+  const lists = ['counters', 'flowtables', 'sets', 'maps', 'ct helpers'];
+  if (lists.includes(object)) {
     if (cursor.take('table')) {
       parseFamily(cursor, command);
       takeTable(cursor, command);
@@ -167,6 +184,8 @@ function parseArguments(cursor: Cursor, command: Command): void {
   else if (object === 'counter') command.counters.push(parseCounterBody(cursor, command));
   else if (object === 'set' || object === 'map')
     command.sets.push(parseSetBody(cursor, command.name, command.namePlace, object === 'map'));
+  else if (object === 'ct helper')
+    command.helpers.push(parseCtHelper(cursor, command.name, command.namePlace));
   else command.flowtables.push(parseFlowTableBody(cursor, command));
 }
 
@@ -186,9 +205,9 @@ function parseRuleArguments(cursor: Cursor, command: Command): void {
   if (command.verb !== 'delete') command.statements = parseStatements(cursor);
 }
 
-const BLOCKS = new Set('chain counter set map flowtable'.split(' '));
+const BLOCKS = new Set('chain counter ct set map flowtable'.split(' '));
 
-/** `{ chain … counter … set … flowtable … }`. */
+/** `{ chain … counter … ct helper … set … flowtable … }`. */
 function parseTableBlock(cursor: Cursor, command: Command): void {
   cursor.expect('{');
   cursor.skipSeparators();
@@ -198,12 +217,15 @@ function parseTableBlock(cursor: Cursor, command: Command): void {
     if (UNSUPPORTED_OBJECTS.has(object.text)) unsupported(object);
     if (!BLOCKS.has(object.text)) cursor.fail();
     cursor.next();
+    if (object.text === 'ct' && objectName(cursor, 'ct') !== 'ct helper') cursor.fail();
     const name = cursor.word();
     const inner = { ...command, name: name.text, namePlace: { start: name.start, end: name.end } };
     if (object.text === 'chain') command.chains.push(parseChainBody(cursor, inner));
     else if (object.text === 'counter') command.counters.push(parseCounterBody(cursor, inner));
     else if (object.text === 'set' || object.text === 'map')
       command.sets.push(parseSetBody(cursor, name.text, inner.namePlace, object.text === 'map'));
+    else if (object.text === 'ct')
+      command.helpers.push(parseCtHelper(cursor, name.text, inner.namePlace));
     else command.flowtables.push(parseFlowTableBody(cursor, inner));
     if (cursor.token.kind !== 'newline' && !cursor.is(';') && !cursor.is('}')) cursor.fail();
     cursor.skipSeparators();

@@ -4,7 +4,8 @@
 import type { FlowTable } from '../flowtable/flowtable.ts';
 import { loadInt32 } from '../../ip/address.ts';
 import type { Nat } from '../nat/nat.ts';
-import type { MapRef, MatchStatement, Rhs, SetElement, Statement } from './ast.ts';
+import { helperOf } from '../conntrack/helpers.ts';
+import type { CtStatement, MapRef, MatchStatement, Rhs, SetElement, Statement } from './ast.ts';
 import { META_OIFNAME, SOURCE_CT, SOURCE_META, SOURCE_NETWORK } from './fields.ts';
 import type { Field } from './fields.ts';
 import { natAction } from './nat-action.ts';
@@ -123,6 +124,9 @@ class Compiler {
       case 'notrack':
         this.emit(op.OP_NOTRACK);
         return;
+      case 'ct-set':
+        this.ctSet(table, s);
+        return;
       case 'nat':
         this.emit(op.OP_NAT, this.program.nats.push(natAction(this.nat, s)) - 1);
         return;
@@ -131,6 +135,16 @@ class Compiler {
         return;
       default: // log, comment: nothing to run
     }
+  }
+
+  private ctSet(table: Table, s: CtStatement): void {
+    const directions = s.direction === null ? 3 : s.direction === 'original' ? 1 : 2;
+    if (s.key === 'helper') {
+      const object = table.helper(s.name);
+      const helper = object === undefined ? null : helperOf(object.type, object.protocol);
+      if (helper !== null)
+        this.emit(op.OP_CTSET, 1, directions, this.program.helpers.push(helper) - 1);
+    } else this.emit(op.OP_CTSET, s.key === 'zone' ? 0 : 2, directions, s.value);
   }
 
   private match(table: Table, s: MatchStatement): void {
@@ -313,6 +327,7 @@ export function needsConntrack(statements: readonly Statement[]): boolean {
     (s) =>
       s.kind === 'flow' ||
       s.kind === 'nat' ||
+      s.kind === 'ct-set' ||
       (s.kind === 'match' && s.left.source === SOURCE_CT) ||
       (s.kind === 'set-mark' && (s.target === 'ct' || s.from === 'ct')) ||
       (s.kind === 'map-mark' && (s.target === 'ct' || s.key.source === SOURCE_CT)) ||

@@ -46,6 +46,11 @@ export function applyDelete(ruleset: Ruleset, command: Command, changes: Change[
     case 'chain':
       deleteChain(table, command, changes);
       return;
+    case 'ct helper':
+      if (uses(table, (s) => s.kind === 'ct-set' && s.key === 'helper' && s.name === name))
+        refuse(EBUSY, command.namePlace);
+      takeNamed(table.helpers, command);
+      return;
     case 'counter': {
       if (uses(table, (s) => s.kind === 'counter-name' && s.name === name))
         refuse(EBUSY, namePlace);

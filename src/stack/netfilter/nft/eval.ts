@@ -3,6 +3,7 @@
 import type { SkBuff } from '../../../../driver/skb.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
 import { IP_CT_ESTABLISHED_REPLY, IP_CT_UNTRACKED } from '../conntrack/ctinfo.ts';
+import { EVENT_MARK } from '../conntrack/events.ts';
 import { PacketView } from '../conntrack/packet.ts';
 import { C_MARK, C_STATUS, ROW_WORDS } from '../conntrack/table.ts';
 import type { Connection } from '../conntrack/table.ts';
@@ -12,6 +13,7 @@ import { NF_DROP } from '../hooks.ts';
 import type { HookState } from '../hooks.ts';
 import type { StackPort } from '../stack-port.ts';
 import { TRACE_RULE } from '../trace-steps.ts';
+import { setConntrack } from './ct-set.ts';
 import * as fields from './fields.ts';
 import { limitMatches } from './limit.ts';
 import * as op from './program.ts';
@@ -251,8 +253,13 @@ export class Evaluator {
     return true;
   }
 
-  /** SETMARK, NOTRACK; the address of the next instruction. */
+  /** CTSET, SETMARK, NOTRACK; the address of the next instruction. */
   private modify(code: Int32Array, pc: number, skb: SkBuff): number {
+    if (code[pc] === op.OP_CTSET) {
+      const helper = code[pc + 1] === 1 ? this.program.helpers[code[pc + 3]] : null;
+      setConntrack(this.ct, skb, code[pc + 1], code[pc + 2], code[pc + 3], helper);
+      return pc + 4;
+    }
     if (code[pc] === op.OP_NOTRACK) {
       if (skb.nfct === null) skb.ctinfo = IP_CT_UNTRACKED;
       return pc + 1;
@@ -264,8 +271,15 @@ export class Evaluator {
     else if (code[pc + 2] === 1) value &= skb.mark;
     else if (code[pc + 2] === 2) value &= row < 0 ? 0 : this.ct.table.words[row];
     if (code[pc + 1] === 0) skb.mark = value >>> 0;
-    else if (row >= 0) this.ct.table.words[row] = value;
+    else if (row >= 0) this.setMark(row, value);
     return pc + 4;
+  }
+
+  private setMark(at: number, value: number): void {
+    const { words } = this.ct.table;
+    if (words[at] === value) return;
+    words[at] = value;
+    if (this.ct.events.isOn) this.ct.events.note((at - C_MARK) / ROW_WORDS, EVENT_MARK);
   }
 
   private reject(code: Int32Array, pc: number, skb: SkBuff, state: HookState): void {

@@ -2,6 +2,7 @@
 // spacing).
 
 import type { Family, MatchStatement, Statement } from './ast.ts';
+import { ctSetJson } from './ct-statements.ts';
 import { limitJson } from './limit.ts';
 import { natJson } from './nat-print.ts';
 import { isImplied } from './print.ts';
@@ -114,6 +115,8 @@ function statementJson(s: Statement, family: Family): unknown {
     }
     case 'limit':
       return limitJson(s);
+    case 'ct-set':
+      return ctSetJson(s);
     case 'nat':
       return natJson(s);
     case 'comment':

@@ -2,6 +2,7 @@
 
 import { ENOENT, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
 import type { Command } from './command-parser.ts';
+import { ctHelperJson, printCtHelper } from './ct-statements.ts';
 import {
   chainJson,
   counterJson,
@@ -19,7 +20,7 @@ import {
   printTable,
   wrapTable,
 } from './print.ts';
-import type { Ruleset, Table } from './ruleset.ts';
+import type { CtHelper, Ruleset, Table } from './ruleset.ts';
 import type { NamedSet } from './set-model.ts';
 import { printSet, setJson } from './set-print.ts';
 
@@ -59,6 +60,7 @@ function selectTables(ruleset: Ruleset, command: Command): Table[] {
     (object === 'chain' && table.chain(name) !== undefined) ||
     (object === 'counter' && table.counter(name) !== undefined) ||
     ((object === 'set' || object === 'map') && setsOf(table, command).length > 0) ||
+    (object === 'ct helper' && table.helper(name) !== undefined) ||
     (object === 'flowtable' && table.flowtable(name) !== undefined);
   if (!exists) refuse(ENOENT, command.namePlace.start, command.namePlace.end);
   return [table];
@@ -94,6 +96,15 @@ function listText(tables: readonly Table[], command: Command, handles: boolean):
         const list = setsOf(t, command).map((s) => printSet(s, handleText(s.handle, handles)));
         return wrapTable(t, [list.join('')], false);
       }
+      if (object === 'ct helpers' || object === 'ct helper') {
+        const list = t.helpers.filter((h) => picked(h.name));
+        const tailOf = (h: CtHelper): string => (handles ? ` # handle ${h.handle}` : '');
+        return wrapTable(
+          t,
+          list.map((h) => printCtHelper(h, tailOf(h))),
+          false,
+        );
+      }
       const list = t.chains.filter((c) => picked(c.name));
       const bare = object === 'chains';
       const texts = list.map((c) => printChain(bare ? { ...c, rules: [] } : c, handles));
@@ -113,6 +124,8 @@ function listJson(tables: readonly Table[], command: Command): unknown[] {
       for (const c of t.counters) if (picked(c.name)) out.push(counterJson(t, c));
     if (whole) for (const s of t.sets) out.push(setJson(t, s));
     else if (isSetObject(object)) for (const s of setsOf(t, command)) out.push(setJson(t, s));
+    if (whole || object === 'ct helper' || object === 'ct helpers')
+      for (const h of t.helpers) if (picked(h.name)) out.push(ctHelperJson(t.family, t.name, h));
     if (whole || object === 'flowtables' || object === 'flowtable')
       for (const f of t.flowtables) if (picked(f.name)) out.push(flowTableJson(t, f));
     if (whole || object === 'chains' || object === 'chain') {

@@ -1,6 +1,7 @@
 // Rule sets as `nft list` prints them (nftables 1.0.6).
 
 import type { MatchStatement, Statement } from './ast.ts';
+import { printCtHelper, printCtSet } from './ct-statements.ts';
 import { SOURCE_META, META_L4PROTO, META_NFPROTO } from './fields.ts';
 import { printLimit } from './limit.ts';
 import { printNat } from './nat-print.ts';
@@ -24,6 +25,8 @@ export function printTable(
   if (only('counter')) for (const c of table.counters) parts.push(printCounter(c, handles));
   if (only('set'))
     for (const s of table.sets) parts.push(printSet(s, handleText(s.handle, handles)));
+  if (only('ct helper'))
+    for (const h of table.helpers) parts.push(printCtHelper(h, handleText(h.handle, handles)));
   if (only('flowtable')) for (const f of table.flowtables) parts.push(printFlowTable(f, handles));
   if (only('chain')) for (const c of table.chains) parts.push(printChain(c, handles));
   return wrapTable(table, parts, handles);
@@ -112,6 +115,8 @@ function printStatement(s: Statement): string {
       return printLimit(s);
     case 'comment':
       return '';
+    case 'ct-set':
+      return printCtSet(s);
     case 'nat':
       return printNat(s);
     default:

@@ -4,6 +4,7 @@
 // fails goes there. LOAD puts a value into the register; matches test the register.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
+import type { Helper } from '../conntrack/helper.ts';
 import type { FlowTable } from '../flowtable/flowtable.ts';
 import type { HookState } from '../hooks.ts';
 import type { LimitStatement } from './ast.ts';
@@ -51,6 +52,8 @@ export const OP_NOTRACK = 20;
 export const OP_REJECT = 21;
 /** NAT index: a verdict, unless the statement is for the other family. */
 export const OP_NAT = 22;
+/** CTSET key (0 zone, 1 helper, 2 label) directions (1 original, 2 reply) value: zone, helper index or label */
+export const OP_CTSET = 23;
 
 /** VMAP index: goes to the verdict of the element that the SET, ADDRESS6 or IFNAME before it found. */
 export const OP_VMAP = 23;
@@ -118,6 +121,7 @@ export class Program {
   readonly verdictMaps: Int32Array[] = [];
   readonly valueMaps: Int32Array[] = [];
   readonly limits: LimitStatement[] = [];
+  readonly helpers: Helper[] = [];
   /** Table and chain by rule address, for traces. */
   readonly places = new Map<number, string>();
 }

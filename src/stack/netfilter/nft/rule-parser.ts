@@ -4,6 +4,7 @@
 import type { Statement } from './ast.ts';
 import type { MatchOp } from './ast.ts';
 import type { Cursor } from './cursor.ts';
+import { isCtSet, parseCtSet } from './ct-statements.ts';
 import { ctField, isPayload, isUnqualifiedMeta, metaField, payloadField } from './fields.ts';
 import type { Field } from './fields.ts';
 import { IPPROTO_TCP } from '../conntrack/tuple.ts';
@@ -72,6 +73,7 @@ function parseStatement(cursor: Cursor): Statement {
   }
   if (word === 'masquerade' || word === 'snat' || word === 'dnat' || word === 'redirect')
     return parseNat(cursor, word);
+  if (isCtSet(cursor)) return parseCtSet(cursor);
   const meta = word === 'meta' || word === 'ct';
   if (meta && cursor.peek(2).text === 'set') return parseSetMark(cursor, word);
   if (word === 'mark' && cursor.peek(1).text === 'set') return parseSetMark(cursor, 'mark');

@@ -39,6 +39,15 @@ export interface Counter {
   values: Float64Array;
 }
 
+/** An object `ct helper`. */
+export interface CtHelper {
+  name: string;
+  handle: number;
+  type: string;
+  protocol: string;
+  l3proto: Family;
+}
+
 export interface FlowTableConfig {
   name: string;
   handle: number;
@@ -59,6 +68,7 @@ export class Table {
   readonly counters: Counter[] = [];
   /** Sets and maps share their names. */
   readonly sets: NamedSet[] = [];
+  readonly helpers: CtHelper[] = [];
   readonly flowtables: FlowTableConfig[] = [];
 
   constructor(family: Family, name: string, handle: number) {
@@ -77,6 +87,10 @@ export class Table {
 
   set(name: string): NamedSet | undefined {
     return this.sets.find((s) => s.name === name);
+  }
+
+  helper(name: string): CtHelper | undefined {
+    return this.helpers.find((h) => h.name === name);
   }
 
   flowtable(name: string): FlowTableConfig | undefined {

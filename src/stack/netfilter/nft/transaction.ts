@@ -8,6 +8,8 @@ import type { ChainSpec, CounterSpec, FlowTableSpec } from './block-parser.ts';
 import type { Change } from './changes.ts';
 import type { Command } from './command-parser.ts';
 import { checkNat, checkNatPlaces, isNatChainRefused } from './nat-check.ts';
+import { helperOf } from '../conntrack/helpers.ts';
+import type { HelperSpec } from './ct-statements.ts';
 import { NftError } from './lexer.ts';
 import { applyDelete, applyFlush } from './deletion.ts';
 import { addSet, changeElements, checkSetUse, checkTarget } from './set-transaction.ts';
@@ -46,6 +48,7 @@ export function copyRuleset(from: Ruleset): Ruleset {
     }
     copy.counters.push(...table.counters);
     for (const set of table.sets) copy.sets.push({ ...set, elements: [...set.elements] });
+    copy.helpers.push(...table.helpers);
     for (const ft of table.flowtables) copy.flowtables.push({ ...ft, devices: [...ft.devices] });
     to.tables.push(copy);
   }
@@ -98,6 +101,7 @@ function applyAdd(
     }
     for (const chain of command.chains) addChain(table, chain, command, check, changes);
     for (const counter of command.counters) addCounter(table, counter, command, changes);
+    for (const helper of command.helpers) addHelper(table, helper, command);
     for (const set of command.sets) addSet(table, set, command.verb === 'create', changes);
     for (const ft of command.flowtables) addFlowTable(table, ft, ft.place, command, check);
     for (const chain of command.chains) addRules(table, chain, changes);
@@ -117,6 +121,7 @@ function applyAdd(
     addRules(table, chain, changes);
   }
   for (const counter of command.counters) addCounter(table, counter, command, changes);
+  for (const helper of command.helpers) addHelper(table, helper, command);
   for (const set of command.sets) addSet(table, set, command.verb === 'create', changes);
   for (const ft of command.flowtables) addFlowTable(table, ft, command.place, command, check);
 }
@@ -209,6 +214,17 @@ function addCounter(table: Table, spec: CounterSpec, command: Command, changes: 
   changes.push({ verb: 'add', object: 'counter', table, counter });
 }
 
+function addHelper(table: Table, spec: HelperSpec, command: Command): void {
+  if (table.helper(spec.name) !== undefined) {
+    if (command.verb === 'create') refuse(EEXIST, spec.place);
+    return;
+  }
+  const { name, type, protocol } = spec;
+  if (helperOf(type, protocol) === null) refuse(ENOENT, spec.place);
+  const l3proto = spec.l3proto ?? table.family;
+  table.helpers.push({ name, handle: table.nextHandle++, type, protocol, l3proto });
+}
+
 function addFlowTable(
   table: Table,
   spec: FlowTableSpec,
@@ -286,6 +302,8 @@ function makeRule(table: Table, chain: Chain, statements: Statement[]): Chain['r
     checkSetUse(table, s);
     if (s.kind === 'comment') comment = s.text;
     if (s.kind === 'counter-name' && table.counter(s.name) === undefined) refuse(ENOENT, s);
+    if (s.kind === 'ct-set' && s.key === 'helper' && table.helper(s.name) === undefined)
+      refuse(ENOENT, s);
     if (s.kind === 'jump') checkTarget(table, s.chain, s);
     if (s.kind === 'flow') {
       if (table.flowtable(s.flowtable) === undefined) refuse(ENOENT, s);
