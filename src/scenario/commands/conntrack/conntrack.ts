@@ -1,5 +1,5 @@
-// conntrack(8), version 1.4.7: -L -G -D -I -A -U -E -F -C -S on the tables conntrack, expect, dying and unconfirmed. Lines go to stdout, the
-// footer to stderr; exit status 1 when nothing was met, 2 for words that make no command.
+// conntrack(8), version 1.4.7: -L -G -D -I -A -U -E -F -C -S on the tables conntrack, expect, dying and unconfirmed. Lines go to
+// stdout, the footer to stderr; exit status 1 when nothing was met, 2 for words that make no command.
 //
 // `-E` cannot block here: it goes on in the background and prints its lines as simulated time passes.
 

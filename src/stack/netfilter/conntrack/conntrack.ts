@@ -31,7 +31,7 @@ import type { Expectation } from './expect.ts';
 import { Extensions } from './extensions.ts';
 import { headerIsRight } from './header-check.ts';
 import { helpPacket } from './help-packet.ts';
-import { ICMP_ERROR, ICMP_INVALID, ICMP_UNTRACKED, icmpClass } from './icmp.ts';
+import { ICMP_ERROR, ICMP_INVALID, ICMP_UNTRACKED, icmpClass, isIcmp } from './icmp.ts';
 import { PacketView, readTuple } from './packet.ts';
 import { findRelated } from './related.ts';
 import { seqOffset } from './seqadj.ts';
@@ -60,6 +60,7 @@ import {
   ROW_DOUBLES,
   ROW_REPLY,
   ROW_WORDS,
+  entryId,
 } from './table.ts';
 import type { Connection } from './table.ts';
 import {
@@ -73,7 +74,7 @@ import { ZoneTemplates, isTemplate, originalZoneOf, replyZoneOf } from './templa
 import { Timeouts } from './timeouts.ts';
 import { Trackers } from './trackers.ts';
 import { UnconfirmedList } from './unconfirmed.ts';
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, Tuple, hasPorts } from './tuple.ts';
+import { IPPROTO_ICMP, Tuple, hasPorts } from './tuple.ts';
 
 const SCAN_PERIOD_PS = PS_PER_S;
 /** The background scan sees every row within this many runs. */
@@ -491,15 +492,4 @@ export class Conntrack {
       text,
     );
   }
-}
-
-function isIcmp(protocol: number, family: number): boolean {
-  return family === 2 ? protocol === IPPROTO_ICMP : protocol === IPPROTO_ICMPV6;
-}
-
-/** A number for id=: stable for the entry's life, spread over 32 bits as the kernel's siphash is. */
-function entryId(hash: number, serial: number): number {
-  let h = Math.imul(hash ^ Math.imul(serial, 0x9e3779b1), 0x85ebca6b);
-  h ^= h >>> 16;
-  return h;
 }

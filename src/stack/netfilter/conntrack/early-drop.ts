@@ -1,5 +1,5 @@
-// Room in a full table (spec C.2): the unassured entries of the first of eight buckets that has any go. When none has, the next background
-// scan also ends connections that are closing, until the table is below 95 % (nf_conntrack_core.c early_drop, gc_worker).
+// Room in a full table (spec C.2): the unassured entries of the first of eight buckets that has any go. When none has, the next
+// background scan also ends connections that are closing, until the table is below 95 % (nf_conntrack_core.c early_drop, gc_worker).
 
 import { PS_PER_S } from '../../../../hw/time/units.ts';
 import type { Conntrack } from './conntrack.ts';

@@ -1,10 +1,10 @@
-// Expectations (spec C.6; nf_conntrack_expect.c): a helper announces a connection that a protocol's control connection has agreed on; the first
-// packet that fits becomes RELATED to its master, and the expectation is gone. One that nobody meets ends after its timeout.
+// Expectations (spec C.6; nf_conntrack_expect.c): a helper announces a connection that a protocol's control connection has agreed on;
+// the first packet that fits becomes RELATED to its master, and the expectation is gone. One that nobody meets ends after its timeout.
 
 import type { StackPort } from '../stack-port.ts';
 import type { Helper } from './helper.ts';
 import type { Connection } from './table.ts';
-import { Tuple } from './tuple.ts';
+import type { Tuple } from './tuple.ts';
 
 /** One expected connection. */
 export interface Expectation {

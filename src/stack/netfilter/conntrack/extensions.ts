@@ -1,5 +1,5 @@
-// What only few connections have (struct nf_ct_ext): a helper, sequence adjustment, a master, labels, a timestamp. Kept beside the table by row,
-// so that ordinary rows pay nothing; a status bit says that there is something.
+// What only few connections have (struct nf_ct_ext): a helper, sequence adjustment, a master, labels, a timestamp. Kept beside the
+// table by row, so that ordinary rows pay nothing; a status bit says that there is something.
 
 import type { Helper } from './helper.ts';
 import { C_STATUS, IPS_HAS_EXT, ROW_WORDS } from './table.ts';

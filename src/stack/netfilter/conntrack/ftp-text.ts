@@ -1,5 +1,5 @@
-// The four ways in which FTP names a data connection's end: PORT and EPRT of the client, the replies 227 (PASV) and 229 (EPSV) of the server
-// (RFC 959, RFC 2428). Reading gives the address and port and where the text stands; writing gives the text for another end.
+// The four ways in which FTP names a data connection's end: PORT and EPRT of the client, the replies 227 (PASV) and 229 (EPSV) of the
+// server (RFC 959, RFC 2428). Reading gives the address and port and where the text stands; writing gives the text for another end.
 
 import { formatAddress, parseAddress } from '../../ip/address.ts';
 

@@ -1,5 +1,5 @@
-// The FTP helper (nf_conntrack_ftp.c, nf_nat_ftp.c): reads PORT, EPRT, 227 and 229 at the beginning of lines, expects the data connection, and
-// with NAT writes the address and port into the text by which the other side can reach it.
+// The FTP helper (nf_conntrack_ftp.c, nf_nat_ftp.c): reads PORT, EPRT, 227 and 229 at the beginning of lines, expects the data
+// connection, and with NAT writes the address and port into the text by which the other side can reach it.
 //
 // A line counts only where an earlier one ended: the last two ends of each direction are remembered. A line that is cut drops its
 // segment, so that it comes again whole. An address that is not the sender's own is not believed (loose=0).

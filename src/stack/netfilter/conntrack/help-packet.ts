@@ -1,5 +1,5 @@
-// The step before confirmation for connections with a helper, or whose sequence numbers a helper has moved: the helper reads the packet, then
-// its numbers are adjusted.
+// The step before confirmation for connections with a helper, or whose sequence numbers a helper has moved: the helper reads the
+// packet, then its numbers are adjusted.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import type { Conntrack } from './conntrack.ts';

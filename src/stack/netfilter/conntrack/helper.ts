@@ -1,5 +1,6 @@
-// Helpers: readers of control connections that announce others (FTP's data connections, TFTP's transfers). A rule gives a new connection its
-// helper (`ct helper set`); Linux 6.1 assigns none by itself. Left out: SIP, H.323, PPTP, IRC, Amanda, SANE, NetBIOS, SNMP.
+// Helpers: readers of control connections that announce others (FTP's data connections, TFTP's transfers). A rule gives a new
+// connection its helper (`ct helper set`); Linux 6.1 assigns none by itself. Left out: SIP, H.323, PPTP, IRC, Amanda, SANE, NetBIOS,
+// SNMP.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import { PS_PER_S } from '../../../../hw/time/units.ts';
@@ -23,9 +24,9 @@ export interface Helper {
 const EXPECT_PS = 300 * PS_PER_S;
 
 /**
- * Announces a connection from the far end of `direction` (any port) to `target`, which holds destination address and port. With NAT the first
- * free port from the wanted one on is taken, if it may move; behind NAT the connection goes to `savedPort`. The port, or −1 when none
- * could be announced.
+ * Announces a connection from the far end of `direction` (any port) to `target`, which holds destination address and port. With NAT
+ * the first free port from the wanted one on is taken, if it may move; behind NAT the connection goes to `savedPort`. The port, or
+ * −1 when none could be announced.
  */
 export function expectConnection(
   ct: Conntrack,

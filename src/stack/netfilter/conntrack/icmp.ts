@@ -1,7 +1,7 @@
 // ICMP and ICMPv6 as conntrack sees them (spec C.5, C.6): which messages open an entry, which are errors about another packet,
 // which are left untracked.
 
-import { IPPROTO_ICMP } from './tuple.ts';
+import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from './tuple.ts';
 
 export const ICMP_QUERY = 0;
 /** About another packet: RELATED to its entry. */
@@ -28,4 +28,9 @@ export function icmpMayOpen(protocol: number, type: number): boolean {
   return protocol === IPPROTO_ICMP
     ? type === 8 || type === 13 || type === 15 || type === 17
     : type === 128 || type === 139;
+}
+
+/** Whether the protocol is the ICMP of that family (2 or 10). */
+export function isIcmp(protocol: number, family: number): boolean {
+  return protocol === (family === 2 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }

@@ -143,7 +143,8 @@ export function eventLine(
     const seconds = Math.max(0, Math.floor((jiffies * JIFFY_PS) / PS_PER_S));
     if (!isEnd || seconds > 0) start.push(String(seconds));
   }
-  const state = isEnd || (bits & EVENT_PROTOINFO) !== 0 ? stateName(words, row) : null;
+  const hasState = kind !== 'UPDATE' || (bits & EVENT_PROTOINFO) !== 0;
+  const state = hasState ? stateName(words, row) : null;
   if (state !== null) start.push(state);
   const mark = words[row + C_MARK] === 0 ? [] : [`mark=${words[row + C_MARK] >>> 0}`];
   return `${`[${kind}]`.padStart(9)} ${line(ct, id, options, start, mark, null, isEnd)}`;

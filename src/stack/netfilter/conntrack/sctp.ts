@@ -1,5 +1,5 @@
-// The SCTP tracker in its simple form (RFC 9260 sections 4 and 5; states and timeouts as Linux 6.1 names them): the first chunk of a kind that
-// moves the association decides. Left out: verification tags, chunk bundling rules, multi-homing beyond HEARTBEAT.
+// The SCTP tracker in its simple form (RFC 9260 sections 4 and 5; states and timeouts as Linux 6.1 names them): the first chunk of a
+// kind that moves the association decides. Left out: verification tags, chunk bundling rules, multi-homing beyond HEARTBEAT.
 
 import { loadUint16 } from '../../ip/address.ts';
 import { C_STATUS, C_TCP_STATE, IPS_ASSURED } from './table.ts';
@@ -34,7 +34,7 @@ const CHUNK_ROWS = new Int8Array(256).fill(-1);
 /** Rows: INIT, INIT_ACK, ABORT, SHUTDOWN, SHUTDOWN_ACK, ERROR, COOKIE_ECHO, COOKIE_ACK, SHUTDOWN_COMPLETE, HEARTBEAT, its ACK. */
 const TABLE = [
   [
-    'CL CL CW CE ES CL CL SA CW',
+    'CW CW CW CE ES CL CL SA CW',
     'CL CL CW CE ES SS SR SA CL',
     'CL CL CL CL CL CL CL CL CL',
     'CL CL CW CE SS SS SR SA CL',

@@ -1,5 +1,6 @@
-// Sequence adjustment (nf_conntrack_seqadj.c): where a helper made a segment longer or shorter, all later sequence numbers of that direction, the
-// other direction's acknowledgements and its SACK blocks are moved by the difference. Left out: SACK blocks at odd offsets.
+// Sequence adjustment (nf_conntrack_seqadj.c): where a helper made a segment longer or shorter, all later sequence numbers of that
+// direction, the other direction's acknowledgements and its SACK blocks are moved by the difference. Left out: SACK blocks at odd
+// offsets.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import { loadInt32 } from '../../ip/address.ts';

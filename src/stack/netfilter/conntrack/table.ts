@@ -203,3 +203,10 @@ export class ConnectionTable {
     }
   }
 }
+
+/** A number for id=: stable for the entry's life, spread over 32 bits as the kernel's siphash is. */
+export function entryId(hash: number, serial: number): number {
+  let h = Math.imul(hash ^ Math.imul(serial, 0x9e3779b1), 0x85ebca6b);
+  h ^= h >>> 16;
+  return h;
+}

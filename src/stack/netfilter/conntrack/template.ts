@@ -1,5 +1,5 @@
-// Templates: what a rule before conntrack says of the connection to come, the zone (`ct zone set`). A template is a handle without a row: its
-// negative id holds the zones, so that all code that looks at a handle's id takes it for "no connection".
+// Templates: what a rule before conntrack says of the connection to come, the zone (`ct zone set`). A template is a handle without a
+// row: its negative id holds the zones, so that all code that looks at a handle's id takes it for "no connection".
 
 import { Connection } from './table.ts';
 

@@ -1,5 +1,5 @@
-// The protocols' trackers behind one function: what a packet does to its entry, and which packets may open one. Protocols without a tracker of
-// their own (DCCP among them) are generic: one timeout, no state.
+// The protocols' trackers behind one function: what a packet does to its entry, and which packets may open one. Protocols without a
+// tracker of their own (DCCP among them) are generic: one timeout, no state.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import { icmpMayOpen } from './icmp.ts';

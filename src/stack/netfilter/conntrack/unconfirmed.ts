@@ -1,5 +1,5 @@
-// Entries whose packet is still on its way to confirmation. A packet that a rule dropped takes its entry with it: that is noticed when the
-// next entry is made.
+// Entries whose packet is still on its way to confirmation. A packet that a rule dropped takes its entry with it: that is noticed when
+// the next entry is made.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import { C_FLOW_REFS, ROW_WORDS } from './table.ts';

@@ -1,10 +1,11 @@
-// What conntrack(8) may do to connections by hand (nf_conntrack_netlink.c): make one, change one. Bits that only the kernel sets are left as
-// they are; SEEN_REPLY and ASSURED can be set, not cleared.
+// What conntrack(8) may do to connections by hand (nf_conntrack_netlink.c): make one, change one. Bits that only the kernel sets are
+// left as they are; SEEN_REPLY and ASSURED can be set, not cleared.
 
 import { EEXIST } from '../../../../driver/errno.ts';
 import { PS_PER_S } from '../../../../hw/time/units.ts';
 import type { Nat } from '../nat/nat.ts';
-import { MANIP_DST, MANIP_SRC, NatRange } from '../nat/range.ts';
+import type { NatRange } from '../nat/range.ts';
+import { MANIP_DST, MANIP_SRC } from '../nat/range.ts';
 import type { Conntrack } from './conntrack.ts';
 import { EVENT_LABEL, EVENT_MARK } from './events.ts';
 import {

@@ -1,5 +1,5 @@
-// ICMP errors about translated connections (nf_nat_icmp_reply_translation): the quoted packet goes the other way, so its other end changes;
-// then the error itself gets the end that a reply would have. Checksums of the message are computed anew.
+// ICMP errors about translated connections (nf_nat_icmp_reply_translation): the quoted packet goes the other way, so its other end
+// changes; then the error itself gets the end that a reply would have. Checksums of the message are computed anew.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import { storeUint16 } from '../../ip/address.ts';

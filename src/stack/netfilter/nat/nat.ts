@@ -1,9 +1,9 @@
-// Network address translation (spec C.7; nf_nat_core.c, nf_nat_proto.c): what a connection's packets look like behind this machine is decided on
-// its first packet, destination in prerouting and output, source in postrouting and input, by the nat chains or, where they say
-// nothing, by a null binding; every later packet is changed as the two keys of its connection say.
+// Network address translation (spec C.7; nf_nat_core.c, nf_nat_proto.c): what a connection's packets look like behind this machine is
+// decided on its first packet, destination in prerouting and output, source in postrouting and input, by the nat chains or, where they
+// say nothing, by a null binding; every later packet is changed as the two keys of its connection say.
 //
-// Nat chains run only for packets of connections that are not decided yet. NAT's own hooks stand at −100 and +100 whatever priority a chain
-// has: that only orders chains. Left out: netmaps, port shifting, helpers that expect GRE.
+// Nat chains run only for packets of connections that are not decided yet. NAT's own hooks stand at −100 and +100 whatever priority a
+// chain has: that only orders chains. Left out: netmaps, port shifting, helpers that expect GRE.
 
 import type { NetDevice, NetDeviceNotifier } from '../../../../driver/netdev.ts';
 import type { SkBuff } from '../../../../driver/skb.ts';

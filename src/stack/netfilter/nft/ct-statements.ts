@@ -1,5 +1,5 @@
-// What rules and tables say to conntrack: `ct zone set`, `ct helper set`, `ct label set`, and the object `ct helper` (nft 1.0.6). `ct mark set`
-// stands with the other marks (rule-parser.ts).
+// What rules and tables say to conntrack: `ct zone set`, `ct helper set`, `ct label set`, and the object `ct helper` (nft 1.0.6). `ct
+// mark set` stands with the other marks (rule-parser.ts).
 //
 // Left out: `ct timeout`, `ct expectation`, `ct event set`, label names (connlabel.conf): labels are bit numbers.
 
@@ -77,7 +77,7 @@ export function parseCtHelper(cursor: Cursor, name: string, place: Place): Helpe
         cursor.at--;
         cursor.fail();
       }
-      spec.l3proto = family.text as 'ip';
+      spec.l3proto = family.text;
     } else cursor.fail();
     cursor.skipSeparators();
   }

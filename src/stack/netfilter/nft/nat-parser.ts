@@ -1,5 +1,5 @@
-// `snat to`, `dnat to`, `masquerade`, `redirect` of a rule (nft 1.0.6): address or range, `:` port or range, flags. IPv6 addresses stand in
-// brackets where a port follows.
+// `snat to`, `dnat to`, `masquerade`, `redirect` of a rule (nft 1.0.6): address or range, `:` port or range, flags. IPv6 addresses
+// stand in brackets where a port follows.
 //
 // Left out: `prefix to`, maps and concatenations as the target.
 
