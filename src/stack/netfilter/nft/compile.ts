@@ -78,10 +78,8 @@ class Compiler {
         return;
       }
       case 'accept':
-        this.emit(op.OP_VERDICT, 1);
-        return;
       case 'drop':
-        this.emit(op.OP_VERDICT, 0);
+        this.emit(op.OP_VERDICT, s.kind === 'accept' ? 1 : 0);
         return;
       case 'return':
         this.emit(op.OP_RETURN);
@@ -93,11 +91,9 @@ class Compiler {
         this.emit(s.goto ? op.OP_GOTO : op.OP_JUMP, 0);
         return;
       }
-      case 'flow': {
-        const index = this.program.flowtables.push(this.runtime(table, s.flowtable)) - 1;
-        this.emit(op.OP_FLOW, index);
+      case 'flow':
+        this.emit(op.OP_FLOW, this.program.flowtables.push(this.runtime(table, s.flowtable)) - 1);
         return;
-      }
       case 'set-mark': {
         const source = s.from === null ? 0 : s.from === 'meta' ? 1 : 2;
         this.emit(

@@ -53,7 +53,7 @@ export const OP_REJECT = 21;
 /** NAT index: a verdict, unless the statement is for the other family. */
 export const OP_NAT = 22;
 /** CTSET key (0 zone, 1 helper, 2 label) directions (1 original, 2 reply) value: zone, helper index or label */
-export const OP_CTSET = 23;
+export const OP_CTSET = 28;
 
 /** VMAP index: goes to the verdict of the element that the SET, ADDRESS6 or IFNAME before it found. */
 export const OP_VMAP = 23;
