@@ -30,7 +30,7 @@ export function describeMatch(match: FlowMatch): string {
   words.push(
     `control.type=${control.key.addrType}/${hex(control.mask.addrType)}`,
     `control.flags=${hex(control.key.flags)}/${hex(control.mask.flags)}`,
-    `n_proto=${hex(basic.key.nProto, 4)}/${hex(basic.mask.nProto, basic.mask.nProto === 0 && basic.key.nProto === 0 ? 4 : 0)}`,
+    `n_proto=${hex(basic.key.nProto, 4)}/${hex(basic.mask.nProto, 4)}`,
     `ip_proto=${basic.key.ipProto}/${hex(basic.mask.ipProto)}`,
   );
   pushLinkKeys(match, words);

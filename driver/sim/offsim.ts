@@ -18,7 +18,6 @@ import {
 } from '../flow-block.ts';
 import type { FlowBlockRequest, FlowSetupCallback, TcSetupType } from '../flow-block.ts';
 import { FLOW_ACTION_CT, FLOW_ACTION_HW_STATS_DELAYED } from '../flow-rule.ts';
-import type { Kernel } from '../kernel.ts';
 import type { NetDevice, NetDeviceOps } from '../netdev.ts';
 import { describeRequest } from './describe.ts';
 
@@ -38,7 +37,7 @@ export type OffsimLog = OffsimCall[];
  * the driver's place (a negative errno; 0 lets it be accepted), for tests of refusals.
  */
 export function offsimOps(
-  kernel: Kernel,
+  kernel: { readonly scheduler: { readonly nowPs: number } },
   log: OffsimLog,
   refuse: (request: FlowBlockRequest, dev: NetDevice) => number = () => 0,
 ): Pick<NetDeviceOps, 'ndo_setup_tc'> {

@@ -23,63 +23,100 @@ const CONTROLS: Record<string, 'pipe' | 'drop' | 'pass' | 'trap' | 'continue'> =
 
 const KINDS = `drop, ok, pipe, trap, continue, goto, mirred, pedit, csum, vlan, tunnel_key, mpls, ct, police, sample or skbedit`;
 
+/** One action as tc and the kernel have it. */
+export interface TcAction {
+  /** 'gact', 'mirred', 'pedit', ... */
+  kind: string;
+  /** What it does, without its control; empty for gact. */
+  steps: Action[];
+  /** Its control, given or by default; null where the action is its own ('stolen' of a redirect, a policer's). */
+  control: TcControl | null;
+  /** Given `index`, 0 for none. */
+  index: number;
+  /** Header of each `munge` of a pedit, in order. */
+  headers: string[];
+}
+
+export type TcControl =
+  { kind: 'pipe' | 'drop' | 'pass' | 'trap' | 'continue' } | { kind: 'goto'; group: number };
+
 /** Parses after the word `action` up to the end of the line. */
 export function parseTcActions(words: Words): Action[] {
-  const actions: Action[] = [];
+  return parseTcActionList(words).flatMap(({ steps, control, at }) => {
+    if (control === null || control.kind === 'pipe') return steps;
+    if (control.kind === 'goto') return [...steps, { kind: 'goto', group: control.group, at }];
+    if (control.kind === 'trap') return [...steps, { kind: 'trap', detail: '', at }];
+    return [...steps, { kind: control.kind, at }];
+  });
+}
+
+/** As parseTcActions, each action as a whole, with the place of its control. */
+export function parseTcActionList(words: Words): (TcAction & { at: Place })[] {
+  const actions: (TcAction & { at: Place })[] = [];
   do {
-    parseOne(words, actions);
+    actions.push(parseOne(words));
     words.takeIf('action', 'actions');
   } while (!words.done);
   return actions;
 }
 
-function parseOne(words: Words, into: Action[]): void {
-  const at = words.at;
+function parseOne(words: Words): TcAction & { at: Place } {
+  const start = words.at;
   if (words.takeIf('gact') !== '' || words.peek() in CONTROLS || words.peek() === 'goto') {
-    if (!takeControl(words, into)) words.fail('a control word');
-    takeCommon(words);
-    return;
+    const at = words.at;
+    const control = takeControl(words);
+    if (control === null) words.fail('a control word');
+    return { kind: 'gact', steps: [], control, index: takeCommon(words), headers: [], at };
   }
   const word = words.peek();
   const parse = PARSERS[word] as ActionParser | undefined;
   if (parse === undefined) words.fail(KINDS);
   words.take(word);
-  const dflt = parse(words, into, at);
-  takeCommon(words);
-  if (dflt !== 'taken' && !takeControl(words, into) && dflt === 'ok')
-    into.push({ kind: 'pass', at });
-  takeCommon(words);
+  const steps: Action[] = [];
+  const headers: string[] = [];
+  const dflt = parse(words, steps, start, headers);
+  const index = takeCommon(words);
+  let control: TcControl | null = null;
+  let at = words.at;
+  if (dflt !== 'taken') {
+    control = takeControl(words);
+    if (control === null) {
+      at = start;
+      control = { kind: dflt === 'ok' ? 'pass' : 'pipe' };
+    }
+  }
+  return { kind: word, steps, control, index: takeCommon(words) || index, headers, at };
 }
 
-/** Takes a control word; 'pipe' adds nothing. */
-function takeControl(words: Words, into: Action[]): boolean {
-  const at = words.at;
+/** Takes a control word; null when the next word is none. */
+function takeControl(words: Words): TcControl | null {
   if (words.takeIf('goto') !== '') {
     words.takeOneOf('chain');
-    into.push({ kind: 'goto', group: words.takeNumber(0, 0x0fffffff), at });
-    return true;
+    return { kind: 'goto', group: words.takeNumber(0, 0x0fffffff) };
   }
   const word = words.takeIf(...Object.keys(CONTROLS));
-  if (word === '') return false;
-  const control = CONTROLS[word];
-  if (control === 'trap') into.push({ kind: 'trap', detail: '', at });
-  else if (control !== 'pipe') into.push({ kind: control, at });
-  return true;
+  return word === '' ? null : { kind: CONTROLS[word] };
 }
 
-/** What any action may carry and no rule is about: identity, statistics type, owner's cookie. */
-function takeCommon(words: Words): void {
+/** What any action may carry and no rule is about: identity (the answer, 0 for none), statistics type, owner's cookie. */
+function takeCommon(words: Words): number {
+  let index = 0;
   for (;;) {
-    if (words.takeIf('index') !== '') words.takeNumber(1, 0xffffffff);
+    if (words.takeIf('index') !== '') index = words.takeNumber(1, 0xffffffff);
     else if (words.takeIf('hw_stats') !== '')
       words.takeOneOf('any', 'immediate', 'delayed', 'disabled');
     else if (words.takeIf('cookie') !== '') words.take('a cookie');
-    else if (words.takeIf('no_percpu') === '') return;
+    else if (words.takeIf('no_percpu') === '') return index;
   }
 }
 
 /** What follows an action that names no control: 'pipe', 'ok', or 'taken' where no control may follow. */
-type ActionParser = (words: Words, into: Action[], at: Place) => 'pipe' | 'ok' | 'taken';
+type ActionParser = (
+  words: Words,
+  into: Action[],
+  at: Place,
+  headers: string[],
+) => 'pipe' | 'ok' | 'taken';
 
 const PARSERS: Record<string, ActionParser> = {
   mirred: parseMirred,

@@ -8,10 +8,11 @@
 import { RuleDraft, missingPrerequisite } from './draft.ts';
 import { ETH_QINQ, ETH_VLAN, etherType, ipProto, parseCtState } from './names.ts';
 import { FIELD_BITS, fullMask } from './rule.ts';
-import type { FieldName, Place, Rule } from './rule.ts';
+import type { FieldMatch, FieldName, Place, Rule } from './rule.ts';
 import { parseHex, parseUnsigned, Words } from './scan.ts';
 import type { LogicalLine } from './scan.ts';
-import { parseTcActions } from './tc-actions.ts';
+import { parseTcActionList, parseTcActions } from './tc-actions.ts';
+import type { TcAction } from './tc-actions.ts';
 import { ARP_OPS, TC_KEYS } from './tc-keys.ts';
 import type { TcKey } from './tc-keys.ts';
 import { parseIp, parseLabel, parseMacWords, parsePrefix } from './values.ts';
@@ -37,8 +38,7 @@ export class TcReader {
     if (words.takeIf('show', 'list', 'ls', 'get') !== '') return null;
     words.takeOneOf('add', 'replace', 'change');
     const draft = new RuleDraft(this.file, 'tc');
-    const protocol = parseHead(words, draft);
-    parseKeys(words, draft, protocol);
+    parseKeys(words, draft, parseHead(words, draft));
     if (words.takeIf('action', 'actions') !== '') draft.actions = parseTcActions(words);
     if (!words.done) words.fail('a key of flower, or action');
     this.givePriority(draft);
@@ -64,7 +64,39 @@ function abbreviates(text: string, ...words: string[]): boolean {
   return text.length >= 3 && words.some((word) => word.startsWith(text));
 }
 
+/** A filter as the command line has it: what a rule leaves out is its classifier and its actions as such. */
+export interface TcFilterSpec {
+  rule: Rule;
+  /** The keys as written: values are not cut to their masks, ranges stay ranges. */
+  keys: FieldMatch[];
+  /** EtherType of `protocol`, 3 (ETH_P_ALL) for all, −1 when it was not given. */
+  protocol: number;
+  classifier: 'flower' | 'matchall';
+  actions: TcAction[];
+}
+
+/** Reads what follows `tc filter add|replace|change`, without automatic priorities. Throws RuleSyntaxError. */
+export function parseTcFilter(words: Words): TcFilterSpec {
+  const draft = new RuleDraft(words.file, 'tc');
+  const protocol = parseHead(words, draft);
+  const classifier = words.peek() === 'matchall' ? 'matchall' : 'flower';
+  parseKeys(words, draft, protocol);
+  let actions: TcAction[] = [];
+  if (words.takeIf('action', 'actions') !== '') actions = parseTcActionList(words);
+  if (!words.done) words.fail('a key of flower, or action');
+  const rule = draft.build(words.line.line, words.line.text);
+  const { type, given } = protocol;
+  return {
+    rule,
+    keys: draft.matches,
+    protocol: type !== 0 ? type : given ? 3 : -1,
+    classifier,
+    actions,
+  };
+}
+
 interface Protocol {
+  given: boolean;
   /** 0 for all. */
   type: number;
   at: Place;
@@ -72,7 +104,7 @@ interface Protocol {
 
 /** Up to and including the classifier's name. */
 function parseHead(words: Words, draft: RuleDraft): Protocol {
-  const protocol: Protocol = { type: 0, at: words.at };
+  const protocol: Protocol = { given: false, type: 0, at: words.at };
   for (;;) {
     const word = words.peek();
     if (word === 'flower' || word === 'matchall') break;
@@ -91,6 +123,7 @@ function parseHead(words: Words, draft: RuleDraft): Protocol {
     } else if (abbreviates(word, 'protocol')) {
       words.take(word);
       protocol.at = words.at;
+      protocol.given = true;
       protocol.type = words.takeAs('a protocol (ip, ipv6, 802.1Q, all, 0x....)', (text) =>
         text.toLowerCase() === 'all' ? 0 : etherType(text),
       );

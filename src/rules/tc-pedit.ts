@@ -5,7 +5,7 @@
 
 import { etherType, ipProto } from './names.ts';
 import { FIELD_BITS, fullMask } from './rule.ts';
-import type { Action, FieldName } from './rule.ts';
+import type { Action, FieldName, Place } from './rule.ts';
 import { parseUnsigned } from './scan.ts';
 import type { Words } from './scan.ts';
 import { PEDIT_FIELDS } from './tc-keys.ts';
@@ -13,11 +13,14 @@ import { parseIp, parseMacWords } from './values.ts';
 
 const HEADERS = ['eth', 'ip', 'ip4', 'ip6', 'tcp', 'udp', 'sctp'];
 
-/** After the word `pedit`; answers the default control. */
-export function parsePedit(words: Words, into: Action[]): 'ok' {
+/** After the word `pedit`; answers the default control. `headers` gets the header of each munge. */
+export function parsePedit(words: Words, into: Action[], _at: Place, headers: string[]): 'ok' {
   words.takeOneOf('ex');
   if (words.peek() !== 'munge') words.fail('munge');
-  while (words.takeIf('munge') !== '') parseMunge(words, into);
+  while (words.takeIf('munge') !== '') {
+    headers.push(words.peek());
+    parseMunge(words, into);
+  }
   return 'ok';
 }
 

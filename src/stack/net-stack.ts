@@ -44,6 +44,8 @@ import {
   PACKET_OTHERHOST,
 } from './packet-types.ts';
 import { Sysctl } from './sysctl.ts';
+import { attachClassifier } from './tc/classify.ts';
+import { TrafficControl } from './tc/control.ts';
 import { TraceStep } from './trace-steps.ts';
 import type { TunDevice } from './tun/tun-device.ts';
 import { TunDriver } from './tun/tun-driver.ts';
@@ -66,6 +68,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
   readonly monitors = new Monitors();
   readonly fib = new Fib();
   readonly links: Links;
+  readonly tc: TrafficControl;
   readonly addresses: Addresses;
   readonly routes: RouteAdmin;
   readonly neigh: NeighbourTable;
@@ -94,6 +97,10 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     this.scheduler = kernel.scheduler;
     this.observer = observer;
     this.links = new Links(kernel, this.sysctl, this.ipv6Switched);
+    this.tc = new TrafficControl({
+      scheduler: this.scheduler,
+      deviceByName: (name) => this.links.byName(name),
+    });
     this.addresses = new Addresses(this.fib, (dev) => this.links.conf(dev));
     this.routes = new RouteAdmin(this.fib, this.addresses);
     this.neigh = new NeighbourTable(this);
@@ -108,6 +115,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     this.ipv6Output = new Ipv6Output(this);
     this.ipv6Local = new Ipv6Local(this);
     this.tun = new TunDriver(this);
+    attachClassifier(this.tc, this);
     this.sysctl.register('net/ipv4/ip_forward', 0, (value) => {
       this.sysctl.set('net/ipv4/conf/all/forwarding', value === 0 ? '0' : '1');
     });

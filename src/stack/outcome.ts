@@ -33,6 +33,7 @@ export const StackDrop = {
   TAP_FILTER: 27,
   TUN_NO_QUEUE: 28,
   TUN_PURGED: 29,
+  TC_INGRESS: 30,
 } as const;
 export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
 
@@ -71,6 +72,7 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
     name: 'tun-purged',
     text: 'thrown away with its tun queue, or by a read that could not take it',
   },
+  { name: 'tc-ingress', text: 'dropped by a tc filter' },
 ];
 
 /** Which way software took a packet that it forwards. */

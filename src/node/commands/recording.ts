@@ -2,12 +2,15 @@
 // The form of a file is recognised: frames through the machine (format.ts) or tests of tun queues (tun-format.ts).
 // Exit status 0 when there is none, 1 when there is one, 2 when a file cannot be read.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import process from 'node:process';
 import type { Command } from 'commander';
 import { parseRecording } from '../../scenario/recording/format.ts';
 import { playRecording } from '../../scenario/recording/player.ts';
 import type { RecordingReport } from '../../scenario/recording/player.ts';
+import type { Difference } from '../../scenario/recording/compare.ts';
+import { playTranscript } from '../../scenario/recording/transcript.ts';
+import type { TranscriptReport } from '../../scenario/recording/transcript.ts';
 import { isTunRecording, parseTunRecording } from '../../scenario/recording/tun-format.ts';
 import type { TunReport } from '../../scenario/recording/tun-comparison.ts';
 import { playTunRecording } from '../../scenario/recording/tun-player.ts';
@@ -33,18 +36,20 @@ export function registerRecording(program: Command): void {
 }
 
 interface Played {
-  report: RecordingReport | TunReport;
+  report: RecordingReport | TunReport | TranscriptReport;
   text: string;
   isDifferent: boolean;
 }
 
-/** Plays a file by its form: frames through the machine, or tests of tun queues. */
+const TRANSCRIPT_END = '.commands.txt';
+
+/** Plays a file by its form: a transcript of commands, tests of tun queues, or frames through the machine. */
 function play(file: string): Played {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new InputError(systemErrorText(file, error));
+  const text = read(file);
+  if (file.endsWith(TRANSCRIPT_END)) {
+    const report = transcript(file, text);
+    const isDifferent = report.differences.length > 0;
+    return { report, text: formatTranscript(file, report), isDifferent };
   }
   if (isTunRecording(text)) {
     const report = playTunRecording(parsed(() => parseTunRecording(text, file)));
@@ -53,6 +58,24 @@ function play(file: string): Played {
   }
   const report = playRecording(parsed(() => parseRecording(text, file)));
   return { report, text: format(file, report), isDifferent: report.differences.length > 0 };
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new InputError(systemErrorText(file, error));
+  }
+}
+
+/** A transcript with what stands beside it. */
+function transcript(file: string, text: string): TranscriptReport {
+  const beside = (end: string): string | null => {
+    const name = file.replace(TRANSCRIPT_END, end);
+    return existsSync(name) ? read(name) : null;
+  };
+  const extras = { driverLog: beside('.driver.txt'), tcMonitor: beside('.tc-monitor.txt') };
+  return playTranscript(text, extras);
 }
 
 function parsed<T>(parse: () => T): T {
@@ -82,14 +105,28 @@ function formatTun(file: string, report: TunReport): string {
   return `${lines.join('\n')}\n`;
 }
 
-function format(file: string, report: RecordingReport): string {
-  const { frames, ctLines, hookCounts, driverCalls } = report.compared;
-  const idle = report.flowIdleS > 0 ? `, flow idle time ${report.flowIdleS} s` : '';
-  const lines = report.differences.flatMap((one) => [
+function formatTranscript(file: string, report: TranscriptReport): string {
+  const { outputs, driverCalls, monitorLines } = report.compared;
+  const lines = differenceLines(file, report.differences);
+  lines.push(
+    `${file}: ${report.differences.length} differences in ${report.commands} commands ` +
+      `(${outputs} outputs, ${driverCalls} driver calls, ${monitorLines} lines of tc monitor)`,
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+function differenceLines(file: string, differences: readonly Difference[]): string[] {
+  return differences.flatMap((one) => [
     `${file}: ${one.timeS.toFixed(3)} s, ${one.step}: ${one.what}`,
     `  expected ${one.expected || '(nothing)'}`,
     `  found    ${one.found || '(nothing)'}`,
   ]);
+}
+
+function format(file: string, report: RecordingReport): string {
+  const { frames, ctLines, hookCounts, driverCalls } = report.compared;
+  const idle = report.flowIdleS > 0 ? `, flow idle time ${report.flowIdleS} s` : '';
+  const lines = differenceLines(file, report.differences);
   const notes =
     report.uncompared.length > 0 ? `; not compared: ${report.uncompared.join(', ')}` : '';
   lines.push(

@@ -7,12 +7,13 @@ import { cat, echo } from './sysfs.ts';
 import { ip } from './ip.ts';
 import { nft } from './nft.ts';
 import { sysctl } from './sysctl.ts';
+import { tc } from './tc.ts';
 import { tuntap } from './tuntap.ts';
 import type { ShellCommand } from './command.ts';
 
 /** By name, in the order of `help`. */
 export const COMMANDS: ReadonlyMap<string, ShellCommand> = new Map(
-  [ip, nft, conntrack, flowtable, ethtool, sysctl, tuntap, cat, echo].map((command) => [
+  [ip, nft, conntrack, flowtable, ethtool, sysctl, tc, tuntap, cat, echo].map((command) => [
     command.name,
     command,
   ]),

@@ -7,7 +7,7 @@
 export interface Difference {
   step: string;
   timeS: number;
-  what: 'frame' | 'ct' | 'hooks' | 'command' | 'matched' | 'driver';
+  what: 'frame' | 'ct' | 'hooks' | 'command' | 'matched' | 'driver' | 'monitor';
   expected: string;
   found: string;
 }

@@ -37,6 +37,12 @@ class Names {
   }
 }
 
+/** A log with cookies and ifindexes replaced by their order of appearance. */
+export function plainNames(lines: readonly string[]): string[] {
+  const names = new Names();
+  return lines.map((line) => names.plain(line));
+}
+
 /** The calls that do not agree. */
 export function compareDriver(
   steps: readonly DriverStep[],

@@ -36,6 +36,8 @@ export class HardwarePath {
 
   private readonly table: FlowTable;
   private readonly form: OffloadForm;
+  /** By connection: the flow of it that came into hardware last, as id + 1; 0 for none. */
+  private ownerOf = new Int32Array(1024);
 
   constructor(table: FlowTable, form: FormName, block: FlowBlock) {
     this.table = table;
@@ -130,13 +132,29 @@ export class HardwarePath {
       table.counters.timeToHardware.add(table.stack.scheduler.nowPs - startPs);
     }
     flow.hwDirections |= directions;
+    this.own(flow);
     if (flow.hwDirections !== BOTH) table.counters.hwPartly++;
     table.ct.table.words[flow.ctId * ROW_WORDS + C_STATUS] |= IPS_HW_OFFLOAD;
   }
 
+  private own(flow: Flow): void {
+    if (flow.ctId >= this.ownerOf.length) {
+      const grown = new Int32Array(Math.max(2 * this.ownerOf.length, flow.ctId + 1));
+      grown.set(this.ownerOf);
+      this.ownerOf = grown;
+    }
+    const isTornDown = (flow.flags & NF_FLOW_TEARDOWN) !== 0;
+    if (this.ownerOf[flow.ctId] === 0 || !isTornDown) this.ownerOf[flow.ctId] = flow.id + 1;
+  }
+
   private runDel(flow: Flow, done: () => void): void {
     const { table } = this;
-    table.ct.table.words[flow.ctId * ROW_WORDS + C_STATUS] &= ~IPS_HW_OFFLOAD;
+    // A connection that was offloaded anew before its old flow is gone keeps its mark (Linux 6.1 takes it away).
+    const owner = this.ownerOf[flow.ctId];
+    if (owner === flow.id + 1 || owner === 0 || owner === undefined) {
+      table.ct.table.words[flow.ctId * ROW_WORDS + C_STATUS] &= ~IPS_HW_OFFLOAD;
+      if (owner !== undefined) this.ownerOf[flow.ctId] = 0;
+    }
     this.form.remove(flow, this.extack, () => {
       if (flow.hwDirections !== 0) table.counters.hwDeleted++;
       flow.hwDirections = 0;

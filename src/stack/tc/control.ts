@@ -1,0 +1,419 @@
+// Traffic control of a machine (net/sched): ingress and clsact qdiscs on devices, shared blocks, and the life of their filters,
+// with the kernel's refusals. Classification in software is classify.ts; drivers are asked through offload.ts.
+//
+// Not here: any other qdisc and class; filters outside clsact and ingress.
+
+import { EEXIST, EINVAL, ENOENT, EOPNOTSUPP } from '../../../driver/errno.ts';
+import {
+  FLOW_BLOCK_BIND,
+  FLOW_BLOCK_BINDER_TYPE_CLSACT_EGRESS,
+  FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS,
+  FLOW_BLOCK_UNBIND,
+  TC_SETUP_BLOCK,
+  TC_SETUP_ROOT_QDISC,
+} from '../../../driver/flow-block.ts';
+import type { FlowBlockOffload } from '../../../driver/flow-block.ts';
+import type { NetDevice } from '../../../driver/netdev.ts';
+import type { TcFilterSpec } from '../../rules/tc-parse.ts';
+import { OK, refuse } from '../answer.ts';
+import type { Answer } from '../answer.ts';
+import { ActionTable } from './action.ts';
+import { TcBlock } from './block.ts';
+import type { Direction, TcChain, TcFilter, TcProto } from './block.ts';
+import { matchOfKeys, ruleOf } from './flow-rule-of.ts';
+import { softwareObstacle } from './execute.ts';
+import { FilterOffload } from './offload.ts';
+import type { FilterPlace } from './offload.ts';
+import { peditKeys } from './pedit.ts';
+import type { TcPort } from './port.ts';
+
+/** A clsact or ingress qdisc. */
+export interface TcQdisc {
+  kind: 'clsact' | 'ingress';
+  dev: NetDevice;
+  /** By direction; an ingress qdisc has no egress. */
+  ingress: TcBlock;
+  egress: TcBlock | null;
+}
+
+/** What happened, for `tc monitor`. */
+export type TcEvent =
+  | { kind: 'qdisc'; deleted: boolean; qdisc: TcQdisc }
+  | { kind: 'chain'; deleted: boolean; block: TcBlock; chain: TcChain; dev: NetDevice | null }
+  | {
+      kind: 'filter';
+      what: 'added' | 'replaced' | 'deleted';
+      place: FilterPlace;
+      /** null for a whole classifier. */
+      filter: TcFilter | null;
+    };
+
+/** First automatic preference; later ones count down. */
+const AUTO_PREF = 49152;
+
+export class TrafficControl {
+  readonly actions = new ActionTable();
+  readonly qdiscs = new Map<NetDevice, TcQdisc>();
+  readonly offload: FilterOffload;
+  /** Told of every change. */
+  onEvent: ((event: TcEvent) => void) | null = null;
+  /** Told when blocks come and go on devices: software classification follows. */
+  onAttach: ((qdisc: TcQdisc, attached: boolean) => void) | null = null;
+
+  private readonly port: TcPort;
+  private readonly shared = new Map<number, TcBlock>();
+  private readonly zones: number[] = [];
+  private nextCookie = 0x1000;
+
+  constructor(port: TcPort) {
+    this.port = port;
+    this.offload = new FilterOffload(port.scheduler);
+  }
+
+  /** `tc qdisc add dev DEV [ingress_block N] clsact|ingress`. */
+  addQdisc(dev: NetDevice, kind: TcQdisc['kind'], ingressBlock: number): Answer {
+    if (this.qdiscs.has(dev))
+      return refuse(EEXIST, 'Exclusivity flag on, cannot modify', 'qdisc-exists');
+    let ingress = this.shared.get(ingressBlock);
+    if (ingress === undefined) {
+      ingress = new TcBlock(ingressBlock, 'ingress');
+      if (ingressBlock > 0) this.shared.set(ingressBlock, ingress);
+    }
+    const egress = kind === 'clsact' ? new TcBlock(0, 'egress') : null;
+    const qdisc: TcQdisc = { kind, dev, ingress, egress };
+    this.qdiscs.set(dev, qdisc);
+    for (const block of egress === null ? [ingress] : [ingress, egress]) {
+      block.devices.push(dev);
+      if (!this.bind(block, dev)) block.unboundCount++;
+    }
+    dev.ops.ndo_setup_tc?.(dev, TC_SETUP_ROOT_QDISC, { kind, add: true });
+    this.onAttach?.(qdisc, true);
+    this.onEvent?.({ kind: 'qdisc', deleted: false, qdisc });
+    return OK;
+  }
+
+  /** `tc qdisc del dev DEV clsact|ingress`. */
+  deleteQdisc(dev: NetDevice, kind: TcQdisc['kind']): Answer {
+    const qdisc = this.qdiscs.get(dev);
+    if (qdisc === undefined)
+      return refuse(ENOENT, 'Cannot find specified qdisc on specified device', 'qdisc');
+    if (qdisc.kind !== kind) return refuse(EINVAL, 'Invalid qdisc name', 'qdisc-kind');
+    this.onAttach?.(qdisc, false);
+    this.onEvent?.({ kind: 'qdisc', deleted: true, qdisc });
+    for (const block of qdisc.egress === null ? [qdisc.ingress] : [qdisc.ingress, qdisc.egress]) {
+      block.devices.splice(block.devices.indexOf(dev), 1);
+      if (block.devices.length === 0) this.flush(block, dev);
+      if (!this.unbind(block, dev)) block.unboundCount--;
+      if (block.devices.length === 0 && block.index > 0) this.shared.delete(block.index);
+    }
+    this.qdiscs.delete(dev);
+    return OK;
+  }
+
+  /** The block behind `dev DEV ingress|egress`, null without a qdisc there. */
+  blockOf(dev: NetDevice, direction: Direction): TcBlock | null {
+    const qdisc = this.qdiscs.get(dev);
+    if (qdisc === undefined) return null;
+    return direction === 'ingress' ? qdisc.ingress : qdisc.egress;
+  }
+
+  sharedBlock(index: number): TcBlock | null {
+    return this.shared.get(index) ?? null;
+  }
+
+  /** `tc filter add|replace|change`. */
+  setFilter(block: TcBlock, spec: TcFilterSpec, verb: 'add' | 'replace' | 'change'): Answer {
+    const { rule } = spec;
+    const { chain } = this.chainFor(block, rule.group);
+    const found = this.protoFor(chain, spec, verb);
+    if ('error' in found) {
+      this.dropChain(block, chain);
+      return found;
+    }
+    const place = { block, chain, proto: found };
+    const answer = this.putFilter(place, spec, verb);
+    if (found.filters.length === 0) {
+      const at = chain.protos.indexOf(found);
+      if (at >= 0) chain.protos.splice(at, 1);
+      this.dropChain(block, chain);
+    }
+    return answer;
+  }
+
+  /** `tc filter del` of one filter, a classifier (handle 0), or a whole chain (pref 0). */
+  deleteFilter(
+    block: TcBlock,
+    chainIndex: number,
+    pref: number,
+    handle: number,
+    protocol: number,
+  ): Answer {
+    const chain = block.chain(chainIndex);
+    if (chain === undefined) return refuse(EINVAL, 'Cannot find specified filter chain', 'chain');
+    if (pref === 0) {
+      for (const proto of [...chain.protos]) this.removeProto({ block, chain, proto });
+      this.dropChain(block, chain);
+      return OK;
+    }
+    const proto = chain.protos.find((one) => one.pref === pref);
+    if (proto === undefined || (protocol >= 0 && proto.protocol !== protocol))
+      return refuse(ENOENT, 'Filter with specified priority/protocol not found', 'filter');
+    const place = { block, chain, proto };
+    if (handle === 0) this.removeProto(place);
+    else {
+      const filter = proto.filters.find((one) => one.handle === handle);
+      if (filter === undefined)
+        return refuse(ENOENT, 'Specified filter handle not found', 'filter-handle');
+      this.announce('deleted', place, filter);
+      this.removeFilter(place, filter);
+      if (proto.filters.length === 0) chain.protos.splice(chain.protos.indexOf(proto), 1);
+    }
+    this.dropChain(block, chain);
+    return OK;
+  }
+
+  /** `tc chain add`. */
+  addChain(block: TcBlock, index: number): Answer {
+    const { chain, made } = this.chainFor(block, index);
+    if (!made && chain.isExplicit) return refuse(EEXIST, 'Filter chain already exists', 'chain');
+    chain.isExplicit = true;
+    return OK;
+  }
+
+  /** `tc chain del`: its filters go too. */
+  deleteChain(block: TcBlock, index: number): Answer {
+    const chain = block.chain(index);
+    if (chain === undefined) return refuse(EINVAL, 'Cannot find specified filter chain', 'chain');
+    for (const proto of [...chain.protos]) this.removeProto({ block, chain, proto });
+    chain.isExplicit = false;
+    this.dropChain(block, chain);
+    return OK;
+  }
+
+  private chainFor(block: TcBlock, index: number): { chain: TcChain; made: boolean } {
+    const old = block.chain(index);
+    if (old !== undefined) return { chain: old, made: false };
+    const chain: TcChain = { index, protos: [], isExplicit: false };
+    block.chains.push(chain);
+    this.onEvent?.({ kind: 'chain', deleted: false, block, chain, dev: null });
+    return { chain, made: true };
+  }
+
+  /** A chain without filters goes, unless a user made it. `dev`: the device of a block that has lost its last. */
+  private dropChain(block: TcBlock, chain: TcChain, dev: NetDevice | null = null): void {
+    if (chain.protos.length > 0 || chain.isExplicit) return;
+    const at = block.chains.indexOf(chain);
+    if (at < 0) return;
+    block.chains.splice(at, 1);
+    this.onEvent?.({ kind: 'chain', deleted: true, block, chain, dev });
+  }
+
+  private protoFor(chain: TcChain, spec: TcFilterSpec, verb: string): TcProto | Answer {
+    const { rule, classifier } = spec;
+    const protocol = spec.protocol < 0 ? 3 : spec.protocol;
+    let pref = rule.priorityGiven ? rule.priority : 0;
+    if (pref === 0 && verb === 'change')
+      return refuse(ENOENT, 'Filter with specified priority/protocol not found', 'filter');
+    if (pref === 0) pref = Math.min(AUTO_PREF + 1, ...chain.protos.map((one) => one.pref)) - 1;
+    const old = chain.protos.find((one) => one.pref === pref);
+    if (old !== undefined) {
+      if (old.protocol !== protocol)
+        return refuse(EINVAL, 'Filter with specified priority/protocol not found', 'protocol');
+      if (old.classifier !== classifier)
+        return refuse(EINVAL, 'Specified filter kind does not match existing one', 'kind');
+      return old;
+    }
+    if (verb === 'change')
+      return refuse(
+        ENOENT,
+        'Need both RTM_NEWTFILTER and NLM_F_CREATE to create a new filter',
+        'filter',
+      );
+    const made: TcProto = { protocol, pref, classifier, filters: [] };
+    let at = chain.protos.length;
+    while (at > 0 && chain.protos[at - 1].pref > pref) at--;
+    chain.protos.splice(at, 0, made);
+    return made;
+  }
+
+  private putFilter(
+    place: FilterPlace,
+    spec: TcFilterSpec,
+    verb: 'add' | 'replace' | 'change',
+  ): Answer {
+    const { filters } = place.proto;
+    const { handle } = spec.rule;
+    const old = handle > 0 ? (filters.find((one) => one.handle === handle) ?? null) : null;
+    if (old !== null && verb === 'add')
+      return refuse(EEXIST, 'Filter already exists', 'filter-exists');
+    if (old === null && handle > 0 && verb === 'change')
+      return refuse(ENOENT, 'Specified filter handle not found', 'filter-handle');
+    const filter = this.makeFilter(spec, old?.handle ?? this.freeHandle(filters, handle));
+    if (filter === null) return refuse(EEXIST, '', 'action-index');
+    const answer =
+      this.checkSoftware(place.block, filter) ??
+      this.checkFilter(place.proto, filter, old) ??
+      this.install(place, filter, old);
+    if (answer.error !== 0) this.actions.release(filter.actions);
+    else this.announce(verb === 'add' ? 'added' : 'replaced', place, filter);
+    return answer;
+  }
+
+  /** What packets in software would not get is refused, never ignored. */
+  private checkSoftware(block: TcBlock, filter: TcFilter): Answer | null {
+    if (filter.skipSw) return null;
+    const obstacle = softwareObstacle(filter.actions);
+    const message =
+      obstacle !== ''
+        ? `action ${obstacle} is not modelled in software: add skip_sw`
+        : block.direction === 'egress'
+          ? 'egress filters are not modelled in software: add skip_sw'
+          : '';
+    return message === '' ? null : refuse(EOPNOTSUPP, message, 'software');
+  }
+
+  /** Flower's own rules: the mask of a filter stays, and no two are the same. */
+  private checkFilter(proto: TcProto, filter: TcFilter, old: TcFilter | null): Answer | null {
+    if (proto.classifier === 'matchall')
+      return proto.filters.length > 0 && old === null ? refuse(EEXIST, '', 'matchall') : null;
+    if (old !== null && old.maskText !== filter.maskText) return refuse(EINVAL, '', 'mask');
+    const same = proto.filters.some((one) => one !== old && one.keyText === filter.keyText);
+    return same ? refuse(EEXIST, '', 'same-key') : null;
+  }
+
+  private install(place: FilterPlace, filter: TcFilter, old: TcFilter | null): Answer {
+    const { filters } = place.proto;
+    const extack = { message: '', reason: '' };
+    if (!filter.skipHw && place.block.callbacks.length > 0) {
+      const rule = ruleOf(filter.keys, filter.actions, this.context);
+      if (typeof rule === 'string') {
+        if (filter.skipSw) return refuse(EOPNOTSUPP, rule, 'action');
+      } else filter.flowRule = rule;
+    }
+    if (filter.skipSw || filter.flowRule !== null) {
+      const error = this.offload.replace(place, filter, extack);
+      if (error !== 0) return refuse(-error, extack.message, extack.reason);
+    }
+    if (old !== null) {
+      filters.splice(filters.indexOf(old), 1, filter);
+      this.destroy(place, old);
+    } else {
+      filters.push(filter);
+      filters.sort((a, b) => a.handle - b.handle);
+    }
+    return OK;
+  }
+
+  private makeFilter(spec: TcFilterSpec, handle: number): TcFilter | null {
+    const { rule, keys } = spec;
+    const actions = [];
+    for (const one of spec.actions) {
+      const made = this.actions.create(one, peditKeys(one), this.port.scheduler.nowPs);
+      if (made === null) {
+        this.actions.release(actions);
+        return null;
+      }
+      actions.push(made);
+    }
+    const masks = rule.matches.map((one) =>
+      one.kind === 'mask' ? `${one.field}/${one.mask.join(',')}` : `${one.field}/range`,
+    );
+    return {
+      handle,
+      cookie: this.nextCookie++,
+      rule,
+      keys,
+      maskText: masks.join(' '),
+      keyText: JSON.stringify(rule.matches.map((one) => ({ ...one, at: 0 }))),
+      skipSw: rule.residence === 'hardware',
+      skipHw: rule.residence === 'software',
+      inHwCount: 0,
+      match: matchOfKeys(keys),
+      actions,
+      flowRule: null,
+      hits: 0,
+    };
+  }
+
+  private freeHandle(filters: readonly TcFilter[], wanted: number): number {
+    if (wanted > 0) return wanted;
+    let handle = 1;
+    while (filters.some((one) => one.handle === handle)) handle++;
+    return handle;
+  }
+
+  private removeProto(place: FilterPlace): void {
+    const { chain, proto } = place;
+    this.announce('deleted', place, null);
+    for (const filter of [...proto.filters]) this.removeFilter(place, filter);
+    chain.protos.splice(chain.protos.indexOf(proto), 1);
+  }
+
+  private removeFilter(place: FilterPlace, filter: TcFilter): void {
+    const { filters } = place.proto;
+    filters.splice(filters.indexOf(filter), 1);
+    this.destroy(place, filter);
+  }
+
+  private destroy(place: FilterPlace, filter: TcFilter): void {
+    if (filter.flowRule !== null) this.offload.destroy(place, filter);
+    this.actions.release(filter.actions);
+  }
+
+  private flush(block: TcBlock, dev: NetDevice): void {
+    for (const chain of [...block.chains]) {
+      for (const proto of [...chain.protos])
+        for (const filter of [...proto.filters]) this.removeFilter({ block, chain, proto }, filter);
+      chain.protos.length = 0;
+      chain.isExplicit = false;
+      this.dropChain(block, chain, dev);
+    }
+  }
+
+  private announce(
+    what: 'added' | 'replaced' | 'deleted',
+    place: FilterPlace,
+    filter: TcFilter | null,
+  ): void {
+    // The notification is a dump: it asks hardware for its counts.
+    if (filter !== null && filter.flowRule !== null) this.offload.readStats(place, filter);
+    this.onEvent?.({ kind: 'filter', what, place, filter });
+  }
+
+  private readonly context = {
+    device: (name: string): NetDevice | null => this.port.deviceByName(name),
+    zoneTable: (zone: number): number => {
+      if (!this.zones.includes(zone)) this.zones.push(zone);
+      return this.zones.indexOf(zone) + 1;
+    },
+  };
+
+  private bind(block: TcBlock, dev: NetDevice): boolean {
+    const offload = this.request(block, FLOW_BLOCK_BIND);
+    const error = dev.ops.ndo_setup_tc?.(dev, TC_SETUP_BLOCK, offload) ?? -EOPNOTSUPP;
+    if (error !== 0) return false;
+    block.callbacks.push(...offload.cbList);
+    return true;
+  }
+
+  /** Whether the driver had bound. */
+  private unbind(block: TcBlock, dev: NetDevice): boolean {
+    const before = block.callbacks.length;
+    dev.ops.ndo_setup_tc?.(dev, TC_SETUP_BLOCK, this.request(block, FLOW_BLOCK_UNBIND));
+    return block.callbacks.length < before;
+  }
+
+  private request(block: TcBlock, command: FlowBlockOffload['command']): FlowBlockOffload {
+    const isIngress = block.direction === 'ingress';
+    return {
+      command,
+      binderType: isIngress
+        ? FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS
+        : FLOW_BLOCK_BINDER_TYPE_CLSACT_EGRESS,
+      blockShared: block.index > 0,
+      block,
+      cbList: [],
+      extack: { message: '', reason: '' },
+    };
+  }
+}
