@@ -41,6 +41,11 @@ function intelRows(profile: DeviceProfile): Published[] {
     const what = `82599: perfect filters, FdirPballoc ${at + 1}`;
     return row('V18', what, source, 'filters', published, installed, { basis: 'calibrated' });
   });
+  for (const [at, published] of [8192, 16384, 32768].entries()) {
+    const what = `82599: signature filters, FdirPballoc ${at + 1}`;
+    const model = figureList(profile.figures, 'signatureFilters')[at];
+    rows.push(row('V18', what, source, 'filters', published, model, { basis: 'calibrated' }));
+  }
   const two = rulesOf(`${oneMask(1)}\nethtool -N p0 flow-type udp4 src-port 53 action -1 loc 9`);
   const { report } = fitRules(two, profile);
   const conflicts = report.refusedBy['mask-conflict'] ?? 0;

@@ -1,4 +1,5 @@
-// Published figures of TCAM update cost, range expansion and the MediaTek tables against the model (V14, V16, V19).
+// Published figures of TCAM update cost, range expansion and the MediaTek tables against the model
+// (V14, V16, V17, V19, V28).
 
 import { EXACT_KEY_WORDS } from '../../hw/parse/key-layout.ts';
 import type { PlacementEngine } from '../../hw/table/placement/engine.ts';
@@ -8,19 +9,26 @@ import { MT7621_PPE, PPE_HIT_UNBIND_RATE_REACHED, PpeTable } from '../../hw/tabl
 import { countPrefixes, entriesOfRule } from '../../hw/table/ranges.ts';
 import type { FieldRange } from '../../hw/table/ranges.ts';
 import { PROTO_TCP } from '../../hw/wire/headers.ts';
+import { ACL1_PROTOCOLS, ACL1_RANGES } from './seed-ports.ts';
 import { row } from './validation-row.ts';
 import type { Published } from './validation-row.ts';
 
 export function tableRows(): Published[] {
-  return [...moveRows(), ...rangeRows(), ...ppeRows()];
+  return [...moveRows(), ...rangeRows(), expansionRow(), ...ppeRows(), ...shiftRows()];
 }
 
-/** Moves of inserting entries of these priorities, one by one. */
-function movesOf(engine: PlacementEngine, priorities: readonly number[]): number {
+/** Moves of inserting entries of these priorities, one by one, with ids from `firstId` on. */
+function movesOf(engine: PlacementEngine, firstId: number, priorities: readonly number[]): number {
   const none = new Uint32Array(1);
   let moves = 0;
-  for (const [id, priority] of priorities.entries())
-    moves += engine.insert({ id, priority, value: none, mask: none, slices: 1 }).moves;
+  for (const [at, priority] of priorities.entries())
+    moves += engine.insert({
+      id: firstId + at,
+      priority,
+      value: none,
+      mask: none,
+      slices: 1,
+    }).moves;
   return moves;
 }
 
@@ -36,19 +44,34 @@ function moveRows(): Published[] {
   const groups = Array.from({ length: 48 }, (_, i) => 7 - Math.floor(i / 6));
   const shuffled = shuffler();
   let random = 0;
-  for (let trial = 0; trial < TRIALS; trial++) random += movesOf(parman(), shuffled(up)) / TRIALS;
+  for (let trial = 0; trial < TRIALS; trial++)
+    random += movesOf(parman(), 0, shuffled(up)) / TRIALS;
   const linux = 'Linux lib/parman.c';
   const dpdk = 'DPDK cfa_tcam_mgr.c';
   const moves = 'moves';
   return [
-    row('V14', 'parman, 50 priorities, appending', linux, moves, 0, movesOf(parman(), up)),
-    row('V14', 'parman, 50 priorities, reverse', linux, moves, 1225, movesOf(parman(), down)),
+    row('V14', 'parman, 50 priorities, appending', linux, moves, 0, movesOf(parman(), 0, up)),
+    row('V14', 'parman, 50 priorities, reverse', linux, moves, 1225, movesOf(parman(), 0, down)),
     row('V14', 'parman, 50 priorities, random, mean', linux, moves, 612.5, random, {
       tolerance: 0.02,
     }),
-    row('V14', 'parman, 48 in 8 priorities, reverse', linux, moves, 168, movesOf(parman(), groups)),
-    row('V14', 'bnxt rows, 50 priorities, lowest first', dpdk, moves, 0, movesOf(rows(), down)),
-    row('V14', 'bnxt rows, 50 priorities, highest first', dpdk, moves, 1225, movesOf(rows(), up)),
+    row(
+      'V14',
+      'parman, 48 in 8 priorities, reverse',
+      linux,
+      moves,
+      168,
+      movesOf(parman(), 0, groups),
+    ),
+    row('V14', 'bnxt rows, 50 priorities, lowest first', dpdk, moves, 0, movesOf(rows(), 0, down)),
+    row(
+      'V14',
+      'bnxt rows, 50 priorities, highest first',
+      dpdk,
+      moves,
+      1225,
+      movesOf(rows(), 0, up),
+    ),
   ];
 }
 
@@ -101,6 +124,45 @@ function rangeRows(): Published[] {
     ),
   ];
 }
+
+/** Entries per rule of the seed's distribution of port ranges, each range expanded by the model. */
+function expansionRow(): Published {
+  const perRange = ACL1_RANGES.reduce(
+    (sum, [share, lo, hi]) => sum + share * countPrefixes({ lo, hi, widthBits: 16 }),
+    0,
+  );
+  const factor = ACL1_PROTOCOLS.reduce(
+    (sum, { share, withRange }) => sum + share * (1 - withRange + withRange * perRange),
+    0,
+  );
+  const source = 'ClassBench seed acl1; Taylor, WUCSE-2004-24';
+  return row('V17', 'seed acl1: entries per rule', source, '', 1.3602, factor, {
+    tolerance: 0.0001 / 1.3602,
+  });
+}
+
+/** A list in order of priority, free space at its end, the new rule first: the published fit is linear in occupancy. */
+function shiftRows(): Published[] {
+  const source = 'Hermes, Kuźniar et al. (memory)';
+  const published = [
+    [200, 114],
+    [1000, 23],
+    [2000, 12],
+  ];
+  return published.map(([occupancy, perS]) => {
+    const engine = makePlacement({ engine: 'shifting-array', depth: occupancy + 1 });
+    for (let i = 0; i < occupancy; i++) movesOf(engine, i, [i + 1]);
+    const rate = 1e6 / (PICA8_MOVE_US * movesOf(engine, occupancy, [0]));
+    return row('V28', `Pica8: updates with ${occupancy} rules`, source, '1/s', perS, rate, {
+      tolerance: 0.15,
+      basis: 'calibrated',
+      gated: false,
+    });
+  });
+}
+
+/** Published fit of the same measurements, us a rule in the table (spec 3.2). */
+const PICA8_MOVE_US = 43;
 
 function ppeRows(): Published[] {
   const source = 'Linux mtk_ppe.c @03a3180, mtk_ppe.h @03c6019';
