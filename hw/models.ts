@@ -8,9 +8,9 @@ import type { PlacementConfig } from './table/placement/index.ts';
 
 /** PCI Express link of the device (all ports share it). */
 export interface PcieConfig {
-  /** 1 to 5. */
+  /** 1 to 5; 1 and 2 with eight lanes only. */
   generation: number;
-  /** 4, 8 or 16. */
+  /** 1, 4, 8 or 16. */
   lanes: number;
   /** Maximum payload of a write TLP, bytes. */
   mpsBytes: number;
@@ -24,7 +24,60 @@ export interface PcieConfig {
   readPsPerByte: number;
   /** From a posted write leaving one end to its effect at the other (DMA write, doorbell, MSI), ps. */
   writeLatencyPs: number;
+  /** Bits of the addresses that the device sends: 32 or 64. */
+  addressBits: number;
+  /** End-to-end CRC on every TLP. */
+  ecrc: boolean;
+  /** More read latency because memory is at another socket, ps; 0 for the device's own. */
+  numaPs: number;
+  /** Limits and latencies of the host side; null for a host that takes everything at once. */
+  host: HostSideConfig | null;
 }
+
+/** The host's end of the link (hw/pcie/host-side.ts). */
+export interface HostSideConfig {
+  /** Read requests in flight at most, 1 to 1024; 0 unlimited. */
+  readTags: number;
+  /** Bytes of posted writes in flight at most (flow-control credits of 16 bytes); 0 unlimited. */
+  postedBytes: number;
+  readSpread: ReadSpread | null;
+  iommu: IommuConfig | null;
+}
+
+/** Distribution of a read's latency around its median, by three of its values, ps. */
+export interface ReadSpread {
+  leastPs: number;
+  medianPs: number;
+  p999Ps: number;
+  seed: number;
+}
+
+export interface IommuConfig {
+  pageBytes: number;
+  /** Pages in the IO-TLB, 1 to 4096. */
+  entries: number;
+  /** A page walk, ps. */
+  missPs: number;
+  /** Walks at a time. */
+  walkers: number;
+}
+
+/** Measured spreads of 64-byte reads, ps (hw 1.5): E5-2630v4, and E3-1226v3 with its microsecond tail. */
+export const READ_SPREADS = {
+  e5: { leastPs: 520_000, medianPs: 546_000, p999Ps: 586_000 },
+  e3: { leastPs: 506_000, medianPs: 1_226_000, p999Ps: 14_600_000 },
+} as const;
+
+/** Memory of the other socket: 653 against 546 ns (hw 1.5). */
+export const NUMA_REMOTE_PS = 107_000;
+
+/** IO-TLB of 4 KiB pages (hw 1.5): 64 entries from the knee at 256 KiB, about 330 ns a miss (from memory of the paper). */
+export const DEFAULT_IOMMU: IommuConfig = {
+  pageBytes: 4096,
+  entries: 64,
+  missPs: 330_000,
+  walkers: 6, // calibrated on V11: 9.8 Gb/s of 64-byte reads that all miss are 19.1 M walks/s, 6.3 of 330 ns at a time
+};
 
 /** Cycles of the packet pipeline's stages. Latency delays a packet, the interval bounds the rate. */
 export interface PipelineConfig {
@@ -131,6 +184,10 @@ export function genericNic(overrides: Partial<NicConfig> = {}): NicConfig {
       readPsPerByte: 147, // hw 1.5: slope 0.296 ns/B from 64 to 2048 B, less 0.149 ns/B on the wire (calibrated on V9)
       readLatencyPs: 546_000, // hw 1.5: DMA 64 B read, median, HSW and BDW E5
       writeLatencyPs: 230_000, // hw 1.5, assumed: (write-then-read 773 ns − read 546 ns)
+      addressBits: 64, // hw 1.2
+      ecrc: false, // hw 1.2
+      numaPs: 0,
+      host: null,
     },
     admin: {
       maxSlots: 1024, // assumed

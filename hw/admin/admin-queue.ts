@@ -191,7 +191,7 @@ export class AdminQueue implements EventHandler {
       return;
     }
     this.command.set(memory.region.bytes.subarray(memory.offset, memory.offset + F.COMMAND_BYTES));
-    const fetchedPs = this.ctx.pcie.read(atPs, F.COMMAND_BYTES);
+    const fetchedPs = this.ctx.pcie.read(atPs, F.COMMAND_BYTES, iova);
     this.event = this.ctx.scheduler.schedule(fetchedPs + this.costPs(), this);
   }
 
@@ -299,7 +299,7 @@ export class AdminQueue implements EventHandler {
     for (let i = CPL_WHAT + 4; i < F.CPL_PHASE; i += 4) view.setUint32(at + i, 0, true);
     view.setUint32(at + F.CPL_PHASE, this.phase | (next << 16), true);
     const nowPs = this.ctx.scheduler.nowPs;
-    this.ctx.pcie.write(nowPs, F.COMPLETION_BYTES);
+    this.ctx.pcie.write(nowPs, F.COMPLETION_BYTES, iova);
     if (next === 0) this.phase ^= 1;
     this.words[F.ADM_HEAD / 4] = next;
     this.msix.raise(this.words[F.ADM_VECTOR / 4], nowPs);

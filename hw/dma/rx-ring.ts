@@ -101,6 +101,8 @@ export class RxRing {
   private cached = 0;
   private readyCount = 0;
   private batchPs = 0;
+  /** Where `writeBuffer` put the last one. */
+  private bufferIova = 0;
 
   constructor(ctx: DeviceContext, portIndex: number, queueIndex: number) {
     this.ctx = ctx;
@@ -214,7 +216,7 @@ export class RxRing {
     let donePs = startPs;
     if (headBytes > 0) {
       if (!this.writeHeader(firstSlot, meta.packetId, bytes, at, headBytes)) return this.stopReason;
-      donePs = this.ctx.pcie.write(startPs, headBytes);
+      donePs = this.ctx.pcie.write(startPs, headBytes, this.bufferIova);
       at += headBytes;
     }
     for (let left = lenBytes - headBytes, i = 0; i < needed; i++) {
@@ -222,11 +224,15 @@ export class RxRing {
       const slot = (firstSlot + i) % this.slots;
       if (!this.writeBuffer(slot, meta.packetId, bytes, view, at, chunkBytes))
         return this.stopReason;
-      if (chunkBytes > 0) donePs = this.ctx.pcie.write(startPs, chunkBytes);
+      if (chunkBytes > 0) donePs = this.ctx.pcie.write(startPs, chunkBytes, this.bufferIova);
       at += chunkBytes;
       left -= chunkBytes;
     }
-    donePs = this.ctx.pcie.write(donePs - this.ctx.pcie.writeLatencyPs, DESCRIPTOR_BYTES * needed);
+    donePs = this.ctx.pcie.write(
+      donePs - this.ctx.pcie.writeLatencyPs,
+      DESCRIPTOR_BYTES * needed,
+      this.descriptorIova(firstSlot),
+    );
     this.stage(meta, firstSlot, needed, lenBytes, headBytes, donePs, strips);
     this.ctx.trace?.step(
       meta.packetId,
@@ -239,6 +245,10 @@ export class RxRing {
     return DropReason.NONE;
   }
 
+  private descriptorIova(slot: number): number {
+    return this.baseIova + slot * DESCRIPTOR_BYTES;
+  }
+
   /** Publishes write-backs that are in host memory at `nowPs`. */
   publish(nowPs: number): void {
     const staged = this.staged;
@@ -247,7 +257,7 @@ export class RxRing {
       const i = staged.first;
       const slot = staged.slot[i];
       const w = 4 * i;
-      if (memory.resolve(this.baseIova + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)) {
+      if (memory.resolve(this.descriptorIova(slot), DESCRIPTOR_BYTES)) {
         const view = memory.region.view;
         const at = memory.offset;
         if (this.descType === SRRCTL_DESCTYPE_LEGACY) {
@@ -343,11 +353,12 @@ export class RxRing {
     lenBytes: number,
   ): boolean {
     const memory = this.ctx.memory;
-    if (!memory.resolve(this.baseIova + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)) {
+    if (!memory.resolve(this.descriptorIova(slot), DESCRIPTOR_BYTES)) {
       this.stop(QueueFault.DESCRIPTOR_ADDRESS);
       return false;
     }
     const iova = rxHeaderIova(memory.region.view, memory.offset);
+    this.bufferIova = iova;
     if (!memory.resolve(iova, lenBytes)) {
       this.stop(QueueFault.BUFFER_ADDRESS);
       return false;
@@ -367,7 +378,8 @@ export class RxRing {
     }
     while (this.cached < needed) {
       const n = Math.min(this.available - this.cached, batch);
-      startPs = this.ctx.pcie.read(startPs, n * DESCRIPTOR_BYTES);
+      const iova = this.descriptorIova((this.head + this.cached) % this.slots);
+      startPs = this.ctx.pcie.read(startPs, n * DESCRIPTOR_BYTES, iova);
       this.cached += n;
       this.readyCount = this.cached;
       this.batchPs = startPs;
@@ -377,7 +389,8 @@ export class RxRing {
     const ahead = this.available - needed - this.cached;
     if (this.cached < batch >> 1 && ahead > 0 && this.readyCount === this.cached) {
       const n = Math.min(ahead, batch);
-      this.batchPs = this.ctx.pcie.read(readyPs, n * DESCRIPTOR_BYTES);
+      const iova = this.descriptorIova((this.head + needed + this.cached) % this.slots);
+      this.batchPs = this.ctx.pcie.read(readyPs, n * DESCRIPTOR_BYTES, iova);
       this.cached += n;
     }
     return startPs;
@@ -392,11 +405,12 @@ export class RxRing {
     lenBytes: number,
   ): boolean {
     const memory = this.ctx.memory;
-    if (!memory.resolve(this.baseIova + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)) {
+    if (!memory.resolve(this.descriptorIova(slot), DESCRIPTOR_BYTES)) {
       this.stop(QueueFault.DESCRIPTOR_ADDRESS);
       return false;
     }
     const iova = rxBufferIova(memory.region.view, memory.offset);
+    this.bufferIova = iova;
     if (lenBytes === 0) return true; // all of it is in the header buffer
     if (!memory.resolve(iova, lenBytes)) {
       this.stop(QueueFault.BUFFER_ADDRESS);

@@ -221,11 +221,16 @@ export class TxRing implements EventHandler {
     }
     while (this.cached < needed) {
       const n = Math.min(this.available - this.cached, batch);
-      startPs = this.ctx.pcie.read(startPs, n * D.DESCRIPTOR_BYTES);
+      startPs = this.ctx.pcie.read(startPs, n * D.DESCRIPTOR_BYTES, this.cachedEndIova());
       this.cached += n;
       this.readyCount = this.cached;
     }
     return startPs;
+  }
+
+  /** Address of the first descriptor that the device does not have. */
+  private cachedEndIova(): number {
+    return this.baseIova + ((this.head + this.cached) % this.slots) * D.DESCRIPTOR_BYTES;
   }
 
   /** Reads ahead when fewer than PTHRESH are in the device and at least HTHRESH more wait (82599 7.2.3.4). */
@@ -233,7 +238,7 @@ export class TxRing implements EventHandler {
     const ahead = this.available - this.cached;
     const n = Math.min(ahead, this.ctx.config.descriptorBatch - this.cached);
     if (n <= 0 || ahead < this.hthresh || this.readyCount !== this.cached) return;
-    this.batchPs = this.ctx.pcie.read(atPs, n * D.DESCRIPTOR_BYTES);
+    this.batchPs = this.ctx.pcie.read(atPs, n * D.DESCRIPTOR_BYTES, this.cachedEndIova());
     this.cached += n;
   }
 
@@ -351,7 +356,7 @@ export class TxRing implements EventHandler {
       if (lenBytes <= WORD_COPY_MAX_BYTES)
         copyWords(region.view, memory.offset, targetView, to, lenBytes);
       else target.set(region.bytes.subarray(memory.offset, memory.offset + lenBytes), to);
-      donePs = this.ctx.pcie.read(atPs, lenBytes);
+      donePs = this.ctx.pcie.read(atPs, lenBytes, iova);
       to += lenBytes;
     }
     return donePs;

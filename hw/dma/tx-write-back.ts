@@ -64,11 +64,11 @@ export class TxWriteBack implements EventHandler {
   /** The descriptor in `slot` asked for a report and is done; the head is then `head`. */
   complete(slot: number, head: number, readyPs: number): void {
     if (this.headIova >= 0) {
-      this.push(this.ctx.pcie.write(readyPs, HEAD_BYTES), head);
+      this.push(this.ctx.pcie.write(readyPs, HEAD_BYTES, this.headIova), head);
       return;
     }
     if (this.wthresh === 0) {
-      this.push(this.ctx.pcie.write(readyPs, DESCRIPTOR_BYTES), slot);
+      this.push(this.ctx.pcie.write(readyPs, DESCRIPTOR_BYTES, this.iovaOf(slot)), slot);
       return;
     }
     this.held[this.heldCount++] = slot;
@@ -92,13 +92,21 @@ export class TxWriteBack implements EventHandler {
     const count = this.heldCount;
     if (count === 0) return;
     this.heldCount = 0;
-    const finishPs = this.ctx.pcie.write(readyPs, DESCRIPTOR_BYTES * count);
+    const finishPs = this.ctx.pcie.write(
+      readyPs,
+      DESCRIPTOR_BYTES * count,
+      this.iovaOf(this.held[0]),
+    );
     for (let i = 0; i < count; i++) this.push(finishPs, this.held[i]);
   }
 
   /** Publishes what is in host memory at `nowPs`. */
   publish(nowPs: number): void {
     while (this.staged.count > 0 && this.staged.nextPs <= nowPs) this.publishOne();
+  }
+
+  private iovaOf(slot: number): number {
+    return this.baseIova + slot * DESCRIPTOR_BYTES;
   }
 
   private publishOne(): void {
@@ -112,7 +120,7 @@ export class TxWriteBack implements EventHandler {
       else this.onFault(true);
       return;
     }
-    if (memory.resolve(this.baseIova + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES))
+    if (memory.resolve(this.iovaOf(slot), DESCRIPTOR_BYTES))
       memory.region.view.setUint32(memory.offset + 12, TXD_STAT_DD, true);
     else this.onFault(false);
   }

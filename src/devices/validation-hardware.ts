@@ -1,8 +1,7 @@
-// Published figures of PCIe, RSS, lines and pipelines against the model (V1 to V3, V8, V9, V12, V13, V25 to V27).
+// Published figures of RSS, lines, pipelines and moderation against the model (V12, V13, V25 to V27).
 
 import { AdaptiveInterval } from '../../driver/twin/moderation.ts';
 import { Port } from '../../hw/mac/port.ts';
-import { genericNic } from '../../hw/models.ts';
 import {
   K_DPORT,
   K_DST,
@@ -14,7 +13,6 @@ import {
   KEY_WORDS,
   PARSE_PORTS,
 } from '../../hw/parse/key-layout.ts';
-import { PcieLink, tlpBandwidthGbps } from '../../hw/pcie/link.ts';
 import {
   MRQC_RSSEN,
   MRQC_RSS_FIELD_IPV4,
@@ -30,96 +28,7 @@ import { row } from './validation-row.ts';
 import type { Published } from './validation-row.ts';
 
 export function hardwareRows(): Published[] {
-  return [
-    ...pcieRows(),
-    ...latencyRows(),
-    ...rssRows(),
-    ...lineRows(),
-    ...pipeRows(),
-    ...moderationRows(),
-  ];
-}
-
-const PCIE_MODEL = 'pcie-bench model @40703cf';
-const TRANSFERS = 20_000;
-
-/** Bandwidth of many transfers of one size, Gb/s, latencies left out. */
-function gbps(lenBytes: number, move: (link: PcieLink) => number): number {
-  const config = { ...genericNic().pcie, readLatencyPs: 0, readPsPerByte: 0, writeLatencyPs: 0 };
-  const link = new PcieLink(config, { nowPs: 0 });
-  let endPs = 0;
-  for (let i = 0; i < TRANSFERS; i++) endPs = move(link);
-  return (TRANSFERS * lenBytes * 8000) / endPs;
-}
-
-function pcieRows(): Published[] {
-  const write = (bytes: number): number => gbps(bytes, (link) => link.write(0, bytes));
-  const read = (bytes: number): number => gbps(bytes, (link) => link.read(0, bytes));
-  const tolerance = 0.001;
-  const what = 'PCIe Gen3 x8, MPS 256';
-  const rows = [
-    row(
-      'V1',
-      `${what}: TLP bandwidth`,
-      PCIE_MODEL,
-      'Gb/s',
-      57.885,
-      tlpBandwidthGbps(genericNic().pcie),
-      {
-        tolerance,
-      },
-    ),
-  ];
-  const writes = [
-    [64, 42.1],
-    [256, 52.92],
-    [257, 48.78],
-    [1500, 52.81],
-  ];
-  for (const [bytes, published] of writes)
-    rows.push(
-      row('V2', `${what}: DMA write ${bytes} B`, PCIE_MODEL, 'Gb/s', published, write(bytes), {
-        tolerance,
-      }),
-    );
-  const reads = [
-    [64, 44.1],
-    [256, 53.69],
-    [512, 53.69],
-  ];
-  for (const [bytes, published] of reads)
-    rows.push(
-      row('V3', `${what}: DMA read ${bytes} B`, PCIE_MODEL, 'Gb/s', published, read(bytes), {
-        tolerance,
-      }),
-    );
-  const measured = 'pcie-bench data @b2abf2f, E5 hosts, middle of the range';
-  rows.push(
-    row('V8', `${what}: DMA write 512 B, measured`, measured, 'Gb/s', 53.75, write(512), {
-      tolerance: 0.06,
-    }),
-    row('V8', `${what}: DMA read 512 B, measured`, measured, 'Gb/s', 55.35, read(512), {
-      tolerance: 0.06,
-    }),
-  );
-  return rows;
-}
-
-function latencyRows(): Published[] {
-  const source = 'pcie-bench data @b2abf2f, E5-2630v4, median';
-  const latencyNs = (bytes: number): number =>
-    new PcieLink(genericNic().pcie, { nowPs: 0 }).read(0, bytes) / 1000;
-  const published = [
-    [64, 546],
-    [512, 706],
-    [2048, 1133],
-  ];
-  return published.map(([bytes, ns]) =>
-    row('V9', `DMA read latency ${bytes} B`, source, 'ns', ns, latencyNs(bytes), {
-      tolerance: 0.05,
-      basis: 'calibrated',
-    }),
-  );
+  return [...rssRows(), ...lineRows(), ...pipeRows(), ...moderationRows()];
 }
 
 const RSS_KEY = '6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa';

@@ -4,12 +4,12 @@
 // comes out of something else (a formula over other constants, an algorithm run). Rows from memory of a document gate
 // nothing. Rows of one subject are made in validation-*.ts; running them takes well under a second, but for the forwarding rates
 // (some seconds), which are asked for separately.
-// Left out, for want of a model: V4 to V7 and V11 (traffic over PCIe, IOMMU), V17 (the seeds are not shipped).
 
 import type { DeviceProfile } from './profile.ts';
 import { deviceRows } from './validation-devices.ts';
 import { forwardingRows } from './validation-forwarding.ts';
 import { hardwareRows } from './validation-hardware.ts';
+import { pcieRows } from './validation-pcie.ts';
 import type { Published } from './validation-row.ts';
 import { tableRows } from './validation-tables.ts';
 import { tunRows } from './validation-tun.ts';
@@ -22,7 +22,7 @@ export interface ValidationRow extends Published {
 
 /** All rows in the order of their cases. `device` loads a shipped profile by name. */
 export function validationRows(device: (name: string) => DeviceProfile): ValidationRow[] {
-  return inOrder([...hardwareRows(), ...tableRows(), ...deviceRows(device)]);
+  return inOrder([...pcieRows(), ...hardwareRows(), ...tableRows(), ...deviceRows(device)]);
 }
 
 /** Rows of forwarding rates (V23, V24, the flowtable's claim, tun's). */

@@ -4,20 +4,10 @@
 // and are parsed here, once, into the model's units. Files named in a scenario are relative to the scenario's folder.
 
 import { z } from 'zod';
-import { parseDurationPs, parseQuantity, parseRateBps } from './quantity.ts';
+import { genericNic } from '../../hw/models.ts';
+import { durationPs, orIssue, quantity, rateBps } from './fields.ts';
+import { isKnownLink, pcieSchema } from './pcie-option.ts';
 import { parseSplit } from './split-option.ts';
-
-const quantity = z
-  .union([z.number().int().nonnegative(), z.string()])
-  .transform((value, ctx) => orIssue(ctx, () => parseQuantity(String(value))));
-
-const rateBps = z
-  .union([z.number().positive(), z.string()])
-  .transform((value, ctx) => orIssue(ctx, () => parseRateBps(String(value))));
-
-const durationPs = z
-  .union([z.number().nonnegative(), z.string()])
-  .transform((value, ctx) => orIssue(ctx, () => parseDurationPs(String(value))));
 
 const mac = z
   .string()
@@ -46,6 +36,12 @@ const deviceSchema = z.strictObject({
   flowEntries: quantity.optional(),
   /** Time that one flow-table command takes in the device. */
   flowInsert: durationPs.optional(),
+  pcie: pcieSchema
+    .refine(
+      (pcie) => isKnownLink(pcie, genericNic()),
+      'no figures for such a link: generations 1 and 2 are known with 8 lanes and an mps up to 512',
+    )
+    .optional(),
 });
 
 const hostSchema = z.strictObject({
@@ -96,15 +92,3 @@ export const scenarioSchema = z.strictObject({
 
 /** A validated scenario, units resolved. */
 export type Scenario = z.infer<typeof scenarioSchema>;
-
-function orIssue<T>(ctx: z.RefinementCtx, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    ctx.addIssue({
-      code: 'custom',
-      message: error instanceof Error ? error.message : String(error),
-    });
-    return z.NEVER;
-  }
-}

@@ -34,6 +34,7 @@ import { failed } from './commands/command.ts';
 import type { CommandResult } from './commands/command.ts';
 import { nicConfigOf } from '../devices/nic-config.ts';
 import type { DeviceProfile } from '../devices/profile.ts';
+import { pcieOf } from './pcie-option.ts';
 import type { Scenario } from './schema.ts';
 
 /** One port of the machine. */
@@ -158,6 +159,7 @@ export class Testbed {
       overrides.exactMatch = { ...standard.exactMatch, entries: device.flowEntries };
     if (device.flowInsert !== undefined)
       overrides.admin = { ...standard.admin, commandPs: device.flowInsert };
+    if (device.pcie !== undefined) Object.assign(overrides, pcieOf(device.pcie, standard, seed));
     return new Testbed({
       device: overrides,
       seed,

@@ -36,7 +36,7 @@ function printRows(rows: readonly ValidationRow[]): string {
       ? '-'
       : row.tolerance === 0
         ? 'exact'
-        : `${significant(100 * row.tolerance)} %`,
+        : `${Number((100 * row.tolerance).toPrecision(2))} %`,
     row.basis,
     gateOf(row),
     row.source,

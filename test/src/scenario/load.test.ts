@@ -22,6 +22,20 @@ describe('loadScenario', () => {
     expect(scenario.seed).toBe(1);
   });
 
+  it('reads a PCIe link with its host', () => {
+    const text = 'device: { pcie: { lanes: 16, mps: 512, numa: remote, iommu: { page: 2Mi } } }\n';
+    const { pcie } = loadScenario(text, 'x.yaml').device;
+    expect(pcie).toMatchObject({ lanes: 16, mps: 512, numa: 'remote', spread: 'off' });
+    expect(pcie?.iommu).toEqual({ page: 2 ** 21, entries: 64, miss: 330_000, walkers: 6 });
+    const bad = (pcieText: string): string => errorOf(`name: x\ndevice:\n  pcie: ${pcieText}\n`);
+    expect(bad('{ mps: 300 }')).toBe(
+      'x.yaml:3: device.pcie.mps: expected one of 128, 256, 512, 1024',
+    );
+    expect(bad('{ generation: 2, lanes: 4 }')).toMatch(/^x.yaml:3: device.pcie: no figures for/);
+    expect(bad('{ spread: e7 }')).toMatch(/^x.yaml:3: device.pcie.spread: /);
+    expect(bad('{ ntags: 3 }')).toMatch(/^x.yaml:3: device.pcie.ntags: unknown key; expected one/);
+  });
+
   it.each([
     [
       'a misspelt key',
