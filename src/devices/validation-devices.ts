@@ -57,7 +57,14 @@ function intelRows(profile: DeviceProfile): Published[] {
   return rows;
 }
 
-const NO_OVERLAPS = { shadowed: [], redundant: [], redundantSought: false };
+const NO_OVERLAPS = {
+  shadowed: [],
+  shadowedTogether: [],
+  redundant: [],
+  redundantTogether: [],
+  notDecided: 0,
+  redundantSought: false,
+};
 
 function connectxRows(device: DeviceProfile): Published[] {
   return [...stallRows(device), ...rateRows(device), ...throughputRows(device)];

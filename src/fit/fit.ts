@@ -124,8 +124,9 @@ export interface RuleExplained {
   outcome: 'accepted' | 'refused' | 'software';
   refusal: Refusal | null;
   tables: TableExplained[];
-  shadowedBy: number | null;
-  redundantBy: number | null;
+  /** Rules that take all of its packets, that make it needless: one, several together, or none. */
+  shadowedBy: readonly number[];
+  redundantBy: readonly number[];
 }
 
 export interface TableExplained {
@@ -145,6 +146,7 @@ export interface TableExplained {
 /** Why one rule is where it is. `index` counts from 0. */
 export function explainRule({ plan, admission, report }: Fit, index: number): RuleExplained {
   const rule = plan.rules[index];
+  const { overlaps } = report;
   const place = admission.tableOf[index];
   const tables = plan.tables.map((table, t): TableExplained => {
     const own = plan.plans[index][t];
@@ -180,7 +182,17 @@ export function explainRule({ plan, admission, report }: Fit, index: number): Ru
     outcome: place === SOFTWARE ? 'software' : place === REFUSED ? 'refused' : 'accepted',
     refusal: admission.refusals.get(index) ?? null,
     tables,
-    shadowedBy: report.overlaps.shadowed.find(([rule]) => rule === index)?.[1] ?? null,
-    redundantBy: report.overlaps.redundant.find(([rule]) => rule === index)?.[1] ?? null,
+    shadowedBy: othersOf(index, overlaps.shadowed, overlaps.shadowedTogether),
+    redundantBy: othersOf(index, overlaps.redundant, overlaps.redundantTogether),
   };
+}
+
+function othersOf(
+  index: number,
+  alone: readonly [number, number][],
+  together: readonly [number, number[]][],
+): readonly number[] {
+  const one = alone.find(([rule]) => rule === index);
+  if (one !== undefined) return [one[1]];
+  return together.find(([rule]) => rule === index)?.[1] ?? [];
 }

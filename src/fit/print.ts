@@ -3,11 +3,14 @@
 import { errnoName } from '../../driver/errno.ts';
 import type { Refusal } from '../rules/refusal.ts';
 import type { FitReport, RuleExplained, TableExplained } from './fit.ts';
+import type { Overlaps } from './shadow.ts';
 import type { SizeAnswer } from './sizes.ts';
 import { duration, plain, textTable } from './text-table.ts';
 
 /** Rules named in the lists of shadowed and redundant ones. */
 const NAMED = 10;
+/** Rules named that do something together. */
+const TOGETHER = 4;
 
 export function printFit(report: FitReport, file: string, title: string): string {
   const lines = [
@@ -22,10 +25,7 @@ export function printFit(report: FitReport, file: string, title: string): string
     'sizes at which the answer changes:',
     ...report.sizes.map((size) => `  ${sizeLine(size, report)}`),
     '',
-    pairsLine('shadowed', 'by', report.overlaps.shadowed),
-    report.overlaps.redundantSought
-      ? pairsLine('redundant', 'because of', report.overlaps.redundant)
-      : 'redundant: not looked for in a set of this size',
+    ...overlapLines(report.overlaps),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -97,11 +97,33 @@ function sizeLine(size: SizeAnswer, report: FitReport): string {
   );
 }
 
-function pairsLine(what: string, word: string, pairs: readonly [number, number][]): string {
-  if (pairs.length === 0) return `${what}: none`;
-  const named = pairs.slice(0, NAMED).map(([rule, other]) => `${rule} ${word} ${other}`);
-  const more = pairs.length > NAMED ? `, and ${pairs.length - NAMED} more` : '';
-  return `${what}: ${pairs.length} (rule ${named.join(', ')}${more})`;
+function overlapLines(overlaps: Overlaps): string[] {
+  const { shadowed, shadowedTogether, redundant, redundantTogether, notDecided } = overlaps;
+  const lines = [rulesLine('shadowed', 'by', [...shadowed, ...shadowedTogether])];
+  if (overlaps.redundantSought)
+    lines.push(rulesLine('redundant', 'because of', [...redundant, ...redundantTogether]));
+  else lines.push('redundant: not looked for in a set of this size');
+  if (notDecided > 0)
+    lines.push(`not decided: ${notDecided} (whether several rules cover one; too many steps)`);
+  return lines;
+}
+
+function rulesLine(
+  what: string,
+  word: string,
+  found: readonly (readonly [number, number | readonly number[]])[],
+): string {
+  if (found.length === 0) return `${what}: none`;
+  const named = found.slice(0, NAMED).map(([rule, others]) => `${rule} ${word} ${numbers(others)}`);
+  const more = found.length > NAMED ? `, and ${found.length - NAMED} more` : '';
+  return `${what}: ${found.length} (rule ${named.join(', ')}${more})`;
+}
+
+/** One number, or several as "1 + 2 + 3". */
+function numbers(rules: number | readonly number[]): string {
+  if (typeof rules === 'number') return String(rules);
+  const more = rules.length > TOGETHER ? ` + ${rules.length - TOGETHER} more` : '';
+  return rules.slice(0, TOGETHER).join(' + ') + more;
 }
 
 /** Devices side by side, one line each. */
@@ -138,9 +160,10 @@ export function printExplained(explained: RuleExplained): string {
   ];
   if (refusal !== null) lines.push(`  ${refusalLine(refusal)}`);
   for (const table of explained.tables) lines.push(...tableLines(table));
-  if (shadowedBy !== null) lines.push(`  never wins: rule ${shadowedBy} takes all of its packets`);
-  if (redundantBy !== null)
-    lines.push(`  needless: without it, rule ${redundantBy} does the same to its packets`);
+  if (shadowedBy.length > 0)
+    lines.push(`  never wins: all of its packets go to rule ${numbers(shadowedBy)}`);
+  if (redundantBy.length > 0)
+    lines.push(`  needless: the same is done to its packets by rule ${numbers(redundantBy)}`);
   return `${lines.join('\n')}\n`;
 }
 

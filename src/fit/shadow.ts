@@ -1,26 +1,34 @@
 // Shadowed and redundant rules.
 //
-// A rule is shadowed when one rule of higher precedence matches every packet that it matches: it never wins. It is redundant
-// when it may win, but taking it away changes nothing: a rule of lower precedence covers it with the same actions, and every
-// rule between them that meets it has the same actions too. Rules without actions (ClassBench) count as all different.
+// A rule is shadowed when rules of higher precedence match every packet that it matches: it never wins. It is redundant when
+// it may win, but taking it away changes nothing: whatever it wins then goes to rules of lower precedence with the same
+// actions. One rule may do this alone, or several together (union.ts). Rules without actions (ClassBench) are all different.
 //
-// Naive idea: compare all pairs. Optimisation: a rule that covers another also matches any packet of it. So some packets of
-// each rule are looked up in the classifier; where the rule itself wins one, nothing shadows it. Only the rest are compared with
-// the rules before them; for redundant ones the same with precedence reversed. Pairs are compared on flat words first (10 ns
-// against 150 for the rules themselves). Left out: rules covered by several others together.
+// Naive idea: compare all pairs. Optimisation: rules that cover another also match any packet of it. So some packets of
+// each rule are looked up in the classifier; where the rule itself wins one, nothing shadows it, and where then no lower one
+// matches it, it is not redundant. Only the rest are compared with the others, on flat words first (rule-words.ts): with one
+// rule at a time, then with all that meet it. Each removal is judged with those found before gone, so all may go together.
 
 import { TernaryClassifier } from '../../hw/table/classifier/ternary.ts';
 import { rangeMask } from './range-mask.ts';
-import { FIELD_BITS, compareRules, fieldWords } from '../rules/rule.ts';
+import { FIELD_BITS, compareRules } from '../rules/rule.ts';
 import type { FieldMatch, FieldName, Rule } from '../rules/rule.ts';
 import { overlap } from '../rules/overlap.ts';
 import type { Progress } from './admission.ts';
+import { RuleWords } from './rule-words.ts';
+import { COVERED, NOT_DECIDED, UnionCover } from './union.ts';
 
 export interface Overlaps {
   /** [rule, rule that shadows it], by number in the file. */
   shadowed: [number, number][];
+  /** [rule, rules above that together take all of its packets]. */
+  shadowedTogether: [number, number[]][];
   /** [rule, rule below that makes it needless]. */
   redundant: [number, number][];
+  /** [rule, rules below that together make it needless]. */
+  redundantTogether: [number, number[]][];
+  /** Rules of which it was not worked out whether several cover them: too many steps. */
+  notDecided: number;
   /** False when the set was too large to look for redundant rules. */
   redundantSought: boolean;
 }
@@ -38,53 +46,119 @@ export function findOverlaps(
   const order = rules.map((_, i) => i).sort((a, b) => compareRules(rules[a], rules[b]));
   const words = new RuleWords(rules);
   const winners = new Winners(words, order);
-  const shadowed: [number, number][] = [];
-  const isShadowed = new Uint8Array(rules.length);
+  const search: Search = {
+    rules,
+    order,
+    words,
+    winners,
+    union: new UnionCover(rules, words),
+    isGone: new Uint8Array(rules.length),
+    found: {
+      shadowed: [],
+      shadowedTogether: [],
+      redundant: [],
+      redundantTogether: [],
+      notDecided: 0,
+      redundantSought: rules.length <= REDUNDANT_RULES,
+    },
+  };
   for (const [rank, index] of order.entries()) {
     if (rank % PROGRESS_RULES === 0) progress('shadows', rank, rules.length);
-    if (winners.wins(index)) continue;
-    for (let above = 0; above < rank; above++)
-      if (words.mayCover(order[above], index) && covers(rules[order[above]], rules[index])) {
-        shadowed.push([index, order[above]]);
-        isShadowed[index] = 1;
-        break;
-      }
+    if (!winners.wins(index)) findShadow(search, rank);
   }
-  shadowed.sort((a, b) => a[0] - b[0]);
-  const redundantSought = rules.length <= REDUNDANT_RULES;
-  const redundant = redundantSought ? findRedundant(rules, order, words, isShadowed) : [];
-  return { shadowed, redundant, redundantSought };
+  if (search.found.redundantSought) findRedundant(search, progress);
+  const byRule = (a: [number, unknown], b: [number, unknown]): number => a[0] - b[0];
+  for (const list of [search.found.shadowed, search.found.redundant]) list.sort(byRule);
+  for (const list of [search.found.shadowedTogether, search.found.redundantTogether])
+    list.sort(byRule);
+  return search.found;
 }
 
-function findRedundant(
-  rules: readonly Rule[],
-  order: readonly number[],
-  words: RuleWords,
-  isShadowed: Uint8Array,
-): [number, number][] {
+interface Search {
+  rules: readonly Rule[];
+  /** Rules in order of precedence. */
+  order: readonly number[];
+  words: RuleWords;
+  winners: Winners;
+  union: UnionCover;
+  /** Rules found needless so far. */
+  isGone: Uint8Array;
+  found: Overlaps;
+}
+
+function findShadow({ rules, order, words, union, isGone, found }: Search, rank: number): void {
+  const index = order[rank];
+  const meeting: number[] = [];
+  for (let above = 0; above < rank; above++) {
+    const other = order[above];
+    if (words.mayCover(other, index) && covers(rules[other], rules[index])) {
+      found.shadowed.push([index, other]);
+      isGone[index] = 1;
+      return;
+    }
+    if (isGone[other] === 0 && words.mayMeet(other, index)) meeting.push(other);
+  }
+  if (meeting.length < 2) return;
+  // Wide ones first: they leave the fewest parts.
+  const answer = union.covers(index, words.widestFirst(meeting));
+  if (answer === NOT_DECIDED) found.notDecided++;
+  if (answer !== COVERED) return;
+  found.shadowedTogether.push([index, union.takers]);
+  isGone[index] = 1;
+}
+
+function findRedundant(search: Search, progress: Progress): void {
+  const { rules, order, words, winners, isGone, found } = search;
   const actions = rules.map((rule, i) =>
     rule.actions.length === 0 ? `none ${i}` : JSON.stringify(withoutPlaces(rule.actions)),
   );
-  if (rules.every((rule) => rule.actions.length === 0)) return [];
+  if (rules.every((rule) => rule.actions.length === 0)) return;
   const lowest = new Winners(words, [...order].reverse());
-  const isRemoved = Uint8Array.from(isShadowed);
-  const found: [number, number][] = [];
   for (let rank = order.length - 1; rank >= 0; rank--) {
+    if (rank % PROGRESS_RULES === 0) progress('redundant', order.length - rank, order.length);
     const index = order[rank];
-    if (isShadowed[index] === 1 || rules[index].actions.length === 0) continue;
-    if (lowest.wins(index)) continue;
-    for (let below = rank + 1; below < order.length; below++) {
-      const other = order[below];
-      if (isRemoved[other] === 1 || !words.mayMeet(index, other)) continue;
-      if (!overlap(rules[index], rules[other])) continue;
-      if (actions[other] !== actions[index]) break;
-      if (!covers(rules[other], rules[index])) continue;
-      found.push([index, other]);
-      isRemoved[index] = 1;
-      break;
-    }
+    if (isGone[index] === 1 || rules[index].actions.length === 0) continue;
+    if (winners.wins(index, lowest)) continue;
+    const other = oneBelow(search, rank, actions);
+    if (other >= 0) found.redundant.push([index, other]);
+    else if (!severalBelow(search, rank, actions)) continue;
+    isGone[index] = 1;
   }
-  return found.sort((a, b) => a[0] - b[0]);
+}
+
+/** A rule below that covers the one at `rank` with the same actions, all that meet it in between having them too; else -1. */
+function oneBelow(search: Search, rank: number, actions: readonly string[]): number {
+  const { rules, order, words, isGone } = search;
+  const index = order[rank];
+  for (let below = rank + 1; below < order.length; below++) {
+    const other = order[below];
+    if (isGone[other] === 1 || !words.mayMeet(index, other)) continue;
+    if (!overlap(rules[index], rules[other])) continue;
+    if (actions[other] !== actions[index]) return -1;
+    if (covers(rules[other], rules[index])) return other;
+  }
+  return -1;
+}
+
+/** Whether what the rule at `rank` wins goes to rules below with the same actions when it is taken away. */
+function severalBelow(search: Search, rank: number, actions: readonly string[]): boolean {
+  const { order, words, isGone, union, found } = search;
+  const index = order[rank];
+  const meeting = order.filter(
+    (other) => other !== index && isGone[other] === 0 && words.mayMeet(index, other),
+  );
+  if (meeting.length < 2) return false;
+  const isAbove = new Set(order.slice(0, rank));
+  const answer = union.covers(
+    index,
+    meeting,
+    (other) => !isAbove.has(other) && actions[other] !== actions[index],
+  );
+  if (answer === NOT_DECIDED) found.notDecided++;
+  if (answer !== COVERED) return false;
+  const below = union.takers.filter((other) => !isAbove.has(other));
+  found.redundantTogether.push([index, below]);
+  return true;
 }
 
 function withoutPlaces(actions: Rule['actions']): unknown[] {
@@ -139,82 +213,6 @@ function span(match: { value: number[]; mask: number[]; field: FieldName }): [nu
   return [value, value + open];
 }
 
-/** Rules as words of value and mask; a range by the prefix that its numbers share, which may take more packets, never fewer. */
-class RuleWords {
-  readonly count: number;
-  readonly words: number;
-  readonly value: Uint32Array;
-  readonly mask: Uint32Array;
-
-  constructor(rules: readonly Rule[]) {
-    const wordOf = new Map<FieldName, number>();
-    let words = 1;
-    for (const rule of rules)
-      for (const { field } of rule.matches)
-        if (!wordOf.has(field)) {
-          wordOf.set(field, words);
-          words += fieldWords(field);
-        }
-    this.count = rules.length;
-    this.words = words;
-    this.value = new Uint32Array(rules.length * words);
-    this.mask = new Uint32Array(rules.length * words);
-    const places = new Map<string, number>();
-    for (const [index, rule] of rules.entries()) this.encode(index, rule, wordOf, places);
-  }
-
-  /** False when no packet can match both. */
-  mayMeet(a: number, b: number): boolean {
-    const { words, value, mask } = this;
-    const from = a * words;
-    const other = b * words;
-    for (let w = 0; w < words; w++)
-      if (((value[from + w] ^ value[other + w]) & mask[from + w] & mask[other + w]) !== 0)
-        return false;
-    return true;
-  }
-
-  /** False when some packet of `inner` is none of `outer`. */
-  mayCover(outer: number, inner: number): boolean {
-    const { words, value, mask } = this;
-    const from = outer * words;
-    const other = inner * words;
-    for (let w = 0; w < words; w++) {
-      const care = mask[from + w];
-      if ((care & ~mask[other + w]) !== 0) return false;
-      if (((value[from + w] ^ value[other + w]) & care) !== 0) return false;
-    }
-    return true;
-  }
-
-  private encode(
-    index: number,
-    rule: Rule,
-    wordOf: ReadonlyMap<FieldName, number>,
-    places: Map<string, number>,
-  ): void {
-    const at = index * this.words;
-    const where = `${rule.group} ${rule.device} ${rule.direction}`;
-    const place = places.get(where) ?? places.size;
-    places.set(where, place);
-    this.value[at] = place;
-    this.mask[at] = 0xffffffff;
-    for (const match of rule.matches) {
-      const word = at + (wordOf.get(match.field) as number);
-      if (match.kind === 'mask')
-        for (let w = 0; w < match.mask.length; w++) {
-          this.value[word + w] = match.value[w];
-          this.mask[word + w] = match.mask[w];
-        }
-      else {
-        const shared = rangeMask(match.low, match.high, FIELD_BITS[match.field]);
-        this.value[word] = match.low & shared;
-        this.mask[word] = shared;
-      }
-    }
-  }
-}
-
 /** Who wins packets of a rule, the first of `order` before the others. */
 class Winners {
   private readonly rules: RuleWords;
@@ -235,18 +233,21 @@ class Winners {
     });
   }
 
-  /** Whether the rule wins one of a few of its packets, as far as prefixes tell: then none before it covers it. */
-  wins(index: number): boolean {
+  /**
+   * Whether the rule wins one of a few of its packets: then those before it do not cover it. With `others`,
+   * the same order reversed: and no rule after it matches that packet.
+   */
+  wins(index: number, others: Winners | null = null): boolean {
     const { key } = this;
-    const { words, value, mask } = this.rules;
     for (let probe = 0; probe < PROBES; probe++) {
-      for (let w = 0; w < words; w++) {
-        const at = index * words + w;
-        const free = Math.imul(at * PROBES + probe + 1, 0x9e3779b1) ^ (at >>> 3);
-        key[w] = value[at] | (free & ~mask[at]);
-      }
-      if (this.classifier.lookup(key) === this.rankOf[index]) return true;
+      this.rules.packetOf(index, probe, key);
+      if (!this.isFirst(index, key)) continue;
+      if (others === null || others.isFirst(index, key)) return true;
     }
     return false;
+  }
+
+  private isFirst(index: number, key: Uint32Array): boolean {
+    return this.classifier.lookup(key) === this.rankOf[index];
   }
 }

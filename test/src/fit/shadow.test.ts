@@ -107,8 +107,10 @@ describe('shadows', () => {
         const rules = drawn.map(([port, proto, priority, action], i) =>
           ruleOf(i, priority, [...port, ...proto], action),
         );
-        const { shadowed, redundant } = findOverlaps(rules);
-        const gone = new Set([...shadowed, ...redundant].map(([rule]) => rule));
+        const found = findOverlaps(rules);
+        const alone = [...found.shadowed, ...found.redundant];
+        const together = [...found.shadowedTogether, ...found.redundantTogether];
+        const gone = new Set([...alone, ...together].map(([rule]) => rule));
         const left = rules.filter((rule) => !gone.has(rule.order));
         const verdict = (set: readonly Rule[], packet: Packet): string =>
           JSON.stringify(wins(set, packet)?.actions ?? null);
@@ -116,6 +118,83 @@ describe('shadows', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it('together are the rules that win no packet, and nothing is left undecided', () => {
+    fc.assert(
+      fc.property(ruleSet, (drawn) => {
+        // Wildcards as the ports that are tried, so that they tell all about every rule.
+        const rules = drawn.map(([port, proto, priority, action], i) =>
+          ruleOf(i, priority, [...(port.length === 0 ? ALL_PORTS : port), ...proto], action),
+        );
+        const { shadowed, shadowedTogether, notDecided } = findOverlaps(rules);
+        expect(notDecided).toBe(0);
+        for (const [rule, by] of shadowedTogether)
+          for (const packet of PACKETS)
+            if (matches(rules[rule], packet))
+              expect(by.some((above) => matches(rules[above], packet))).toBe(true);
+        const found = [...shadowed, ...shadowedTogether].map(([rule]) => rule);
+        const winning = new Set(PACKETS.map((packet) => wins(rules, packet)?.order));
+        const isTold = ({ matches }: Rule): boolean =>
+          matches.every(isListed) && matches.some(({ field }) => field === 'ip_proto');
+        const tried = rules.filter(isTold);
+        const never = tried.filter(({ order }) => !winning.has(order)).map(({ order }) => order);
+        expect(found).toEqual(expect.arrayContaining(never));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('together: no rule that is left could go, too', () => {
+    fc.assert(
+      fc.property(ruleSet, (drawn) => {
+        const rules = drawn.map(([port, proto, priority, action], i) =>
+          ruleOf(i, priority, [...(port.length === 0 ? ALL_PORTS : port), ...proto], action),
+        );
+        if (!rules.every((rule) => rule.matches.every(isListed))) return;
+        const found = findOverlaps(rules);
+        const lists = [found.shadowed, found.redundant, found.shadowedTogether];
+        const gone = new Set([...lists, found.redundantTogether].flat().map(([rule]) => rule));
+        const left = rules.filter((rule) => !gone.has(rule.order));
+        const verdict = (set: readonly Rule[], packet: Packet): string =>
+          JSON.stringify(wins(set, packet)?.actions ?? null);
+        for (const rule of left) {
+          // Of other protocols nothing is tried: a rule for any protocol matters there.
+          if (!rule.matches.some(({ field }) => field === 'ip_proto')) continue;
+          const without = left.filter((other) => other !== rule);
+          const changes = PACKETS.some((p) => verdict(without, p) !== verdict(left, p));
+          expect(changes).toBe(true);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('tell one packet that is left, and say so when a rule is too many cubes', () => {
+    // Each rule above takes the packets with one bit set: all but one packet of the last rule.
+    const bits = Array.from({ length: 24 }, (_, bit) => 2 ** bit);
+    const above = bits.map((bit, i) =>
+      ruleOf(i, i, [{ field: 'skb_mark', kind: 'mask', value: [bit], mask: [bit], at }], 1),
+    );
+    const last = ruleOf(24, 24, [], 2);
+    const left = findOverlaps([...above, last]);
+    expect([left.shadowedTogether, left.notDecided]).toEqual([[], 0]);
+    const range = (field: 'sport' | 'dport', low: number, high: number): FieldMatch => ({
+      field,
+      kind: 'range',
+      low,
+      high,
+      at,
+    });
+    const halves = [
+      ruleOf(0, 0, [range('sport', 0, 32767)], 1),
+      ruleOf(1, 1, [range('sport', 32768, 65535)], 1),
+    ];
+    const one = ruleOf(2, 2, [range('sport', 1, 65534)], 2);
+    expect(findOverlaps([...halves, one]).shadowedTogether).toEqual([[2, [0, 1]]]);
+    const two = ruleOf(2, 2, [range('sport', 1, 65534), range('dport', 1, 65534)], 2);
+    const many = findOverlaps([...halves, two]);
+    expect([many.shadowedTogether, many.notDecided]).toEqual([[], 2]);
   });
 
   it('are not sought among rules of other groups, devices or without actions', () => {
@@ -128,6 +207,14 @@ describe('shadows', () => {
     expect(findOverlaps([narrow, same]).redundant).toEqual([]);
   });
 });
+
+const ALL_PORTS: FieldMatch[] = [{ field: 'dport', kind: 'range', low: 0, high: 15, at }];
+
+/** Whether all ports that a match takes are tried. */
+function isListed(match: FieldMatch): boolean {
+  if (match.field !== 'dport') return true;
+  return match.kind === 'range' ? match.high < 16 : match.mask[0] !== 0xfffd;
+}
 
 /** Whether the 16 ports tell all about a rule: its ports are listed one by one, or not at all. */
 function isTried(rule: Rule): boolean {
