@@ -129,7 +129,15 @@ function setInTable(profile: DeviceProfile, parts: readonly string[], text: stri
 
 function setFigure(figures: Record<string, Figure>, key: string, path: string, text: string): void {
   const old = figures[key];
-  const isOptional = ['rangeRegisters', 'masks', 'levels', 'topPriority', 'counters', 'meters'];
+  const isOptional = [
+    'rangeRegisters',
+    'masks',
+    'masksPerType',
+    'levels',
+    'topPriority',
+    'counters',
+    'meters',
+  ];
   if (old === undefined && !isOptional.includes(key)) {
     const known = Object.keys(figures).join(', ');
     throw new ProfileError(`--set ${path}: no such figure; there are ${known}`);

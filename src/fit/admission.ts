@@ -1,11 +1,12 @@
 // Which rules go where: each in file order into the first table that can hold it, or refused with the reason that says most.
 //
 // Rules that ask for software only (tc skip_hw) are counted apart: they are no failure. `counters` and `meters` of the device
-// limit rules that count or police. Left out: precedence between tables. A rule in an earlier table wins over one in a
-// later table on real devices whatever their priorities; a rule set that relies on that is not recognised here.
+// limit rules that count or police. A rule that would break the precedence of the set in a table (precedence.ts) goes to a
+// later one.
 
 import { figure } from '../devices/profile.ts';
 import type { DeviceProfile } from '../devices/profile.ts';
+import { Precedence } from './precedence.ts';
 import { refuse } from '../rules/refusal.ts';
 import type { Refusal, RefusalReason } from '../rules/refusal.ts';
 import type { Rule } from '../rules/rule.ts';
@@ -21,6 +22,7 @@ export interface FitPlan {
   tables: TablePlan[];
   /** By rule, then by table. */
   plans: RulePlan[][];
+  precedence: Precedence;
 }
 
 /** Table number of a rule that no table took, and of one that asked for software. */
@@ -32,6 +34,8 @@ export interface Admission {
   tableOf: Int32Array;
   refusals: Map<number, Refusal>;
   accepted: number;
+  /** Rules that passed by a table to keep their precedence. */
+  moved: number;
   rooms: TableRoom[];
   resources: ResourceUse[];
 }
@@ -50,7 +54,8 @@ export function planRules(
     if (index % PROGRESS_RULES === 0) progress('keys', index, rules.length);
     return tables.map((table) => table.plan(rule));
   });
-  return { device, rules, tables, plans };
+  progress('precedence', 0, rules.length);
+  return { device, rules, tables, plans, precedence: new Precedence(rules, plans) };
 }
 
 /**
@@ -63,12 +68,13 @@ export function withSizes(plan: FitPlan, device: DeviceProfile): FitPlan {
 }
 
 export function admit(plan: FitPlan, progress: Progress = () => undefined): Admission {
-  const { rules, plans, tables } = plan;
+  const { rules, plans, tables, precedence } = plan;
   const rooms = tables.map(makeRoom);
   const shared = new SharedResources(plan.device);
   const tableOf = new Int32Array(rules.length).fill(REFUSED);
   const refusals = new Map<number, Refusal>();
   let accepted = 0;
+  let moved = 0;
   for (const [index, rule] of rules.entries()) {
     if (index % PROGRESS_RULES === 0) progress('room', index, rules.length);
     if (rule.residence === 'software') {
@@ -78,26 +84,41 @@ export function admit(plan: FitPlan, progress: Progress = () => undefined): Admi
     let refusal = shared.missing(rule);
     for (let t = 0; t < rooms.length && tableOf[index] < 0; t++) {
       if (refusal !== null && isShared(refusal.reason)) break;
-      const own = plans[index][t].refusal ?? rooms[t].admit(index, rule, plans[index][t]);
+      let own = plans[index][t].refusal;
+      if (own === null) {
+        const rival = precedence.rival(index, t, tableOf);
+        own =
+          rival >= 0
+            ? refuse('wrong-precedence', `${rival} in table ${tables[tableOf[rival]].id}`)
+            : rooms[t].admit(index, rule, plans[index][t]);
+      }
       if (own === null) tableOf[index] = t;
       else if (refusal === null || rank(own) >= rank(refusal)) refusal = own;
     }
     if (tableOf[index] >= 0) {
       accepted++;
+      if (refusal?.reason === 'wrong-precedence') moved++;
       shared.take(rule);
     } else refusals.set(index, refusal ?? refuse('field-not-in-template', 'any'));
   }
   const resources = [...rooms.flatMap((room) => room.resources()), ...shared.resources()];
-  return { tableOf, refusals, accepted, rooms, resources };
+  return { tableOf, refusals, accepted, moved, rooms, resources };
 }
 
 /** How much a refusal says: lack of room before what one table cannot do, that before a field it does not know. */
 function rank(refusal: Refusal): number {
   if (refusal.resource !== '' && refusal.reason !== 'no-such-group') return 4;
-  if (refusal.reason === 'mask-conflict' || refusal.reason === 'entry-exists') return 3;
+  if (SAYS_MUCH.includes(refusal.reason)) return 3;
   if (refusal.reason === 'no-such-group') return 0;
   return refusal.reason === 'field-not-in-template' ? 1 : 2;
 }
+
+const SAYS_MUCH: readonly RefusalReason[] = [
+  'mask-conflict',
+  'input-set-conflict',
+  'entry-exists',
+  'wrong-precedence',
+];
 
 function isShared(reason: RefusalReason): boolean {
   return reason === 'no-free-counter' || reason === 'no-free-meter';

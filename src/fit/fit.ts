@@ -35,6 +35,8 @@ export interface FitReport {
   /** Entries per rule that went in. */
   expansion: number;
   resources: (ResourceUse & { percent: number; headroom: number })[];
+  /** Rules that passed by a table to keep their precedence; `isDecided` false: not worked out, the set is too large. */
+  precedence: { isDecided: boolean; moved: number };
   /** Rules refused, by reason. */
   refusedBy: Record<string, number>;
   firstRefused: RefusedRule | null;
@@ -82,6 +84,7 @@ export function fitRules(
       percent: use.capacity === 0 ? 0 : (100 * use.used) / use.capacity,
       headroom: use.capacity - use.used,
     })),
+    precedence: { isDecided: plan.precedence.isDecided, moved: admission.moved },
     refusedBy: countReasons(admission),
     firstRefused: firstRefused(rules, admission, sizes),
     tables,

@@ -20,6 +20,7 @@ export function printFit(report: FitReport, file: string, title: string): string
     ...resourceTable(report),
     '',
     ...refusalLines(report),
+    ...precedenceLines(report),
     ...costTable(report),
     '',
     'sizes at which the answer changes:',
@@ -59,6 +60,14 @@ function refusalLines({ firstRefused, refusedBy }: FitReport): string[] {
     `refused by reason: ${reasons.join(', ')}`,
     '',
   ];
+}
+
+function precedenceLines({ precedence, tables }: FitReport): string[] {
+  if (tables.filter(({ rules }) => rules > 0).length < 2 && precedence.moved === 0) return [];
+  if (!precedence.isDecided)
+    return ['precedence between tables: not worked out for a set of this size', ''];
+  if (precedence.moved === 0) return [];
+  return [`${precedence.moved} rules passed by a table to keep their precedence`, ''];
 }
 
 function refusalLine({ extack, reason, error, resource, remedy }: Refusal): string {

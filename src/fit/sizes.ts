@@ -79,7 +79,8 @@ function sizeAnswer(plan: FitPlan, admission: Admission, path: string): SizeAnsw
 /** Whether some rule was refused because something ran out (or because there is one mask only). */
 function lacksRoom({ refusals }: Admission): boolean {
   for (const { resource, reason } of refusals.values())
-    if (reason === 'mask-conflict' || (resource !== '' && reason !== 'no-such-group')) return true;
+    if (reason.endsWith('-conflict') || (resource !== '' && reason !== 'no-such-group'))
+      return true;
   return false;
 }
 

@@ -7,7 +7,7 @@ import { figure } from '../devices/profile.ts';
 import type { TableProfile } from '../devices/profile.ts';
 import { refuse } from '../rules/refusal.ts';
 import type { Refusal } from '../rules/refusal.ts';
-import { FIELD_BITS, fullMask } from '../rules/rule.ts';
+import { FIELD_BITS, fullMask, matchOf } from '../rules/rule.ts';
 import type { FieldMatch, MaskMatch, RangeMatch, Rule } from '../rules/rule.ts';
 import { KeyLayout } from './key-layout.ts';
 
@@ -26,9 +26,13 @@ export interface RulePlan {
   /** Numbers of its mask and its whole key among the table's rules; −1 where the table does not ask. */
   mask: number;
   key: number;
+  /** Number of its flow type, where masks are counted by type; else 0. */
+  type: number;
 }
 
 const NO_RANGES: readonly number[] = [];
+/** What tells one flow type (or PCTYPE) from another. */
+const FLOW_TYPE_FIELDS = ['eth_type', 'ip_proto'] as const;
 
 export class TablePlan {
   readonly id: string;
@@ -39,6 +43,7 @@ export class TablePlan {
   private readonly rangeIds = new Map<string, number>();
   private readonly maskIds = new Map<string, number>();
   private readonly keyIds = new Map<string, number>();
+  private readonly typeIds = new Map<string, number>();
   private readonly expansions = new Map<string, number>();
 
   constructor(id: string, table: TableProfile) {
@@ -67,8 +72,8 @@ export class TablePlan {
     if (action !== null) return this.refused(action);
     const ranges = this.registersOf(rule);
     const entries = this.entriesOf(rule);
-    const { mask, key } = this.identityOf(rule);
-    return { refusal: null, template, gang, entries, ranges, mask, key };
+    const { mask, key, type } = this.identityOf(rule);
+    return { refusal: null, template, gang, entries, ranges, mask, key, type };
   }
 
   /** Entries that one range costs here; 1 for a range in a register. */
@@ -102,7 +107,8 @@ export class TablePlan {
   }
 
   private refused(refusal: Refusal): RulePlan {
-    return { refusal, template: -1, gang: 0, entries: 0, ranges: NO_RANGES, mask: -1, key: -1 };
+    const none = { template: -1, gang: 0, entries: 0, ranges: NO_RANGES };
+    return { refusal, ...none, mask: -1, key: -1, type: 0 };
   }
 
   /** The narrowest template with all fields of the rule, −1 for none. */
@@ -174,8 +180,9 @@ export class TablePlan {
     return found.length === 0 ? NO_RANGES : found;
   }
 
-  private identityOf(rule: Rule): { mask: number; key: number } {
-    if (this.table.figures['masks'] === undefined) return { mask: -1, key: -1 };
+  private identityOf(rule: Rule): { mask: number; key: number; type: number } {
+    const { masks, masksPerType } = this.table.figures;
+    if (masks === undefined && masksPerType === undefined) return { mask: -1, key: -1, type: 0 };
     let mask = '';
     let key = `${rule.group}`;
     for (const match of rule.matches) {
@@ -184,7 +191,14 @@ export class TablePlan {
       mask += `${match.field}/${bits} `;
       key += ` ${match.field}=${value}`;
     }
-    return { mask: intern(this.maskIds, mask), key: intern(this.keyIds, `${key} ${mask}`) };
+    let type = '';
+    if (masksPerType !== undefined)
+      for (const field of FLOW_TYPE_FIELDS) type += ` ${matchText(matchOf(rule, field))}`;
+    return {
+      mask: intern(this.maskIds, `${mask}${type}`),
+      key: intern(this.keyIds, `${key} ${mask}`),
+      type: intern(this.typeIds, type),
+    };
   }
 }
 
@@ -195,6 +209,11 @@ function intern(ids: Map<string, number>, name: string): number {
     ids.set(name, id);
   }
   return id;
+}
+
+function matchText(match: FieldMatch | null): string {
+  if (match === null) return 'any';
+  return match.kind === 'mask' ? match.value.join('.') : `${match.low}-${match.high}`;
 }
 
 function isFull(match: MaskMatch): boolean {

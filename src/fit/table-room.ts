@@ -183,14 +183,19 @@ class TernaryRoom implements TableRoom {
   }
 }
 
-/** So many entries; all with one mask, or with so many masks, where the table has a `masks` figure. */
+/**
+ * So many entries; all with one mask, or with so many masks, where the table has a `masks` figure; so many for each flow type
+ * where it has `masksPerType`.
+ */
 class ListRoom implements TableRoom {
   entries = 0;
   readonly moves = 0;
   private readonly plan: TablePlan;
   private readonly capacity: number;
   private readonly maxMasks: number;
+  private readonly maxMasksPerType: number;
   private readonly masks = new Set<number>();
+  private readonly masksOfType = new Map<number, number>();
   private readonly ruleOfKey = new Map<number, number>();
 
   constructor(plan: TablePlan) {
@@ -199,23 +204,36 @@ class ListRoom implements TableRoom {
     const pballoc = figure(figures, 'pballoc', 0);
     this.capacity = pballoc > 0 ? 1024 * 2 ** pballoc - 2 : figure(figures, 'entries', 0);
     this.maxMasks = figure(figures, 'masks', 0);
+    this.maxMasksPerType = figure(figures, 'masksPerType', 0);
   }
 
   admit(index: number, rule: Rule, plan: RulePlan): Refusal | null {
     if (this.entries + plan.entries > this.capacity)
       return refuse('no-free-entry', String(this.entries));
-    if (this.maxMasks > 0) {
-      const isNew = !this.masks.has(plan.mask);
-      if (isNew && this.masks.size === this.maxMasks)
-        return this.maxMasks === 1
-          ? refuse('mask-conflict', rule.matches.map((match) => match.field).join(', '))
-          : refuse('masks-exhausted', String(this.masks.size));
+    const refusal = this.maskRefusal(rule, plan);
+    if (refusal !== null) return refusal;
+    if (this.maxMasks + this.maxMasksPerType > 0) {
       const other = this.ruleOfKey.get(plan.key);
       if (other !== undefined) return refuse('entry-exists', String(other));
+      if (!this.masks.has(plan.mask))
+        this.masksOfType.set(plan.type, (this.masksOfType.get(plan.type) ?? 0) + 1);
       this.masks.add(plan.mask);
       this.ruleOfKey.set(plan.key, index);
     }
     this.entries += plan.entries;
+    return null;
+  }
+
+  private maskRefusal(rule: Rule, plan: RulePlan): Refusal | null {
+    if (this.masks.has(plan.mask)) return null;
+    const fields = (): string => rule.matches.map((match) => match.field).join(', ');
+    if (this.maxMasks > 0 && this.masks.size >= this.maxMasks)
+      return this.maxMasks === 1
+        ? refuse('mask-conflict', fields())
+        : refuse('masks-exhausted', String(this.masks.size));
+    const ofType = this.masksOfType.get(plan.type) ?? 0;
+    if (this.maxMasksPerType > 0 && ofType >= this.maxMasksPerType)
+      return refuse('input-set-conflict', fields());
     return null;
   }
 

@@ -51,6 +51,13 @@ const REASONS = {
     resource: '',
     remedy: 'the same mask in all rules, or deleting those that have another one',
   },
+  'input-set-conflict': {
+    error: EINVAL,
+    extack: 'input set of {} differs from that of the other rules of the flow type',
+    resource: '',
+    remedy:
+      'the same fields in all rules of the flow type, or deleting the others; or a ternary table',
+  },
   'masks-exhausted': {
     error: ENOSPC,
     extack: 'no free mask: {} in use',
@@ -98,6 +105,12 @@ const REASONS = {
     extack: 'an entry with the same key exists: rule {}',
     resource: '',
     remedy: 'deleting the other rule, or another key',
+  },
+  'wrong-precedence': {
+    error: EINVAL,
+    extack: 'would take precedence contrary to priority over or under rule {}',
+    resource: '',
+    remedy: 'a table that holds both rules, or rules that do not overlap',
   },
   'priority-out-of-range': {
     error: ERANGE,

@@ -1,5 +1,6 @@
 // `flowtwin fit`: whether a rule set fits a device, what it costs, and why not (docs/fit.md).
 //
+// A malformed rule file: the rules before the fault are reported on, the fault is one line with its place, and the status 2.
 // Exit status: 0 when every rule goes in, 1 when one does not (on any of the devices), 2 for bad input.
 
 import process from 'node:process';
@@ -10,6 +11,7 @@ import type { Fit } from '../../fit/fit.ts';
 import type { Progress } from '../../fit/admission.ts';
 import { printComparison, printExplained, printFit } from '../../fit/print.ts';
 import { readRules } from '../../rules/dialects.ts';
+import type { RulesRead } from '../../rules/dialects.ts';
 import { DIALECTS } from '../../rules/rule.ts';
 import type { Rule } from '../../rules/rule.ts';
 import type { DeviceProfile } from '../../devices/profile.ts';
@@ -54,7 +56,9 @@ export function registerFit(program: Command): void {
 async function fit(file: string, flags: FitFlags): Promise<void> {
   const shown = file === '-' ? '<stdin>' : file;
   const devices = devicesOf(flags);
-  const rules = inGroup(await readRuleFile(file, shown, flags.format), flags.group);
+  const read = await readRuleFile(file, shown, flags.format);
+  if (read.error !== null && read.rules.length === 0) throw new InputError(read.error.message);
+  const rules = inGroup(read.rules, flags.group);
   const index = flags.explain === undefined ? -1 : ruleNumber(flags.explain, rules.length);
   const bar = new PhaseBar(rules.length);
   const fits: Fit[] = [];
@@ -69,6 +73,8 @@ async function fit(file: string, flags: FitFlags): Promise<void> {
   }
   if (index >= 0) printOne(fits, index, flags.json);
   else printAll(fits, devices, shown, flags);
+  if (read.error !== null)
+    throw new InputError(`${read.error.message}; reported on the ${rules.length} rules before it`);
   if (fits.some(({ report }) => !report.fits)) process.exitCode = 1;
 }
 
@@ -102,16 +108,14 @@ function printAll(
   else process.stdout.write(printComparison(reports, file));
 }
 
-async function readRuleFile(file: string, shown: string, format: string): Promise<Rule[]> {
+async function readRuleFile(file: string, shown: string, format: string): Promise<RulesRead> {
   const dialect = format === 'auto' ? 'auto' : DIALECTS.find((one) => one === format);
   if (dialect === undefined)
     throw new UsageError(`--format: expected ${DIALECTS.join(', ')} or auto, found '${format}'`);
   const decoder = new TextDecoder();
   let text = '';
   for await (const chunk of captureChunks(file)) text += decoder.decode(chunk, { stream: true });
-  const read = readRules(text + decoder.decode(), shown, dialect);
-  if (read.error !== null) throw new InputError(read.error.message);
-  return read.rules;
+  return readRules(text + decoder.decode(), shown, dialect);
 }
 
 function inGroup(rules: Rule[], group: string | undefined): Rule[] {

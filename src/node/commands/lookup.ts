@@ -67,7 +67,8 @@ async function lookup(rulesFile: string, flags: LookupFlags): Promise<void> {
   const bar = new Bar();
   const rules = new FiveTupleList();
   const fault = await readRuleFile(rulesFile, flags.format as Dialect | 'auto', rules, bar);
-  if (fault !== '' && flags.partial !== true) throw new InputError(fault);
+  if (fault !== '' && flags.partial !== true)
+    throw new InputError(`${fault}; --partial answers from the ${rules.count} rules before it`);
   const classifier = new FiveTupleClassifier();
   rules.loadInto(classifier);
   const answers = new Answers(classifier, rules, flags.json === true, bar);

@@ -129,7 +129,7 @@ describe("a user's own profile", () => {
       status: 'assumed',
     });
     expect(tables['tcam'].engine).toBe('parman');
-    expect(() => loadDevice('intel-e810', ['nope.depth=1'])).toThrow(/has the tables tcam/);
+    expect(() => loadDevice('intel-e810', ['nope.depth=1'])).toThrow(/has the tables fdir, tcam/);
     expect(() => loadDevice('intel-e810', ['tcam.height=1'])).toThrow(/no such figure/);
     expect(() => loadDevice('intel-e810', ['tcam.depth=x'])).toThrow(/expected a number/);
     expect(() => loadDevice('intel-e810', ['tcam.depth=0'])).toThrow(/whole number above 0/);

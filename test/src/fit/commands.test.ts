@@ -97,7 +97,7 @@ describe('fit', () => {
 describe('devices and validate', () => {
   it('lists devices, and every figure of one with source and status', async () => {
     const list = await run('devices');
-    expect(list.stdout).toMatch(/^intel-e810 +nic +tcam +Intel E810/m);
+    expect(list.stdout).toMatch(/^intel-e810 +nic +fdir, tcam +Intel E810/m);
     const one = await run('devices', 'intel-e810', '--set', 'tcam.depth=64');
     expect(one.stdout).toMatch(/^ {2}tcam\.depth +64 +rows +assumed +--set$/m);
     expect(one.stdout).toMatch(/tcam\.sliceBits +40 +bits +datasheet-or-driver +DPDK/);

@@ -38,7 +38,8 @@ describe('slices and rows', () => {
   it('E810: 104-bit keys gang four 40-bit slices, so 16 slices of 512 hold 2048', () => {
     const report = fitOn(
       rulesOf(
-        many(2049, (i) => bench(i)),
+        // A destination prefix keeps them out of Flow Director.
+        many(2049, (i) => bench(i).replace('0.0.0.0/0', '10.0.0.0/8')),
         'classbench',
       ),
       'intel-e810',
@@ -97,6 +98,36 @@ describe('peculiarities', () => {
     expect(report).toMatchObject({ accepted: 16, refusedBy: { 'no-free-range-register': 2 } });
     const size = report.sizes.find(({ path }) => path === 'tcam.rangeRegisters');
     expect(size).toMatchObject({ now: 8, next: 9, nextRules: 18, enough: 9 });
+  });
+
+  it('E810: Flow Director takes whole fields, one input set a flow type; the rest goes to the ACL', () => {
+    const rule = (proto: string, rest: string, i: number): string =>
+      `ethtool -N p0 flow-type ${proto} ${rest} action 1 loc ${i}`;
+    const rules = rulesOf(
+      [
+        rule('tcp4', 'dst-ip 10.0.0.1 dst-port 80', 0),
+        rule('tcp4', 'dst-ip 10.0.0.2 dst-port 81', 1),
+        rule('udp4', 'src-port 53', 2),
+        rule('tcp4', 'dst-ip 10.0.0.3', 3),
+        rule('tcp4', 'dst-ip 10.1.0.0 m 0.0.255.255 dst-port 80', 4),
+      ],
+      'ethtool',
+    );
+    const report = fitOn(rules, 'intel-e810');
+    expect(report.tables.map((table) => table.rules)).toEqual([3, 2]);
+    const alone = fitOn(rules, 'intel-e810', 'tcam.sliceBits=1');
+    expect(alone.refusedBy).toMatchObject({ 'input-set-conflict': 1 });
+  });
+
+  it('Tofino 1: whole five-tuples go to SRAM, others to the TCAM', () => {
+    const whole = (i: number): string =>
+      `@${address(i)}/32\t10.0.0.1/32\t${i} : ${i}\t80 : 80\t0x06/0xFF`;
+    const lines = [...many(100, (i) => whole(i + 1)), ...many(7, (i) => bench(i + 1000))];
+    const report = fitOn(rulesOf(lines, 'classbench'), 'tofino1');
+    expect(report.tables.map(({ table, rules }) => [table, rules])).toEqual([
+      ['exact', 100],
+      ['tcam', 7],
+    ]);
   });
 
   it('82599: 2046, 4094, 8190 perfect filters of one mask, then 128 five-tuple filters', () => {
