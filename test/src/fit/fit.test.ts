@@ -115,7 +115,7 @@ describe('peculiarities', () => {
     );
     const report = fitOn(rules, 'intel-e810');
     expect(report.tables.map((table) => table.rules)).toEqual([3, 2]);
-    const alone = fitOn(rules, 'intel-e810', 'tcam.sliceBits=1');
+    const alone = fitOn(rules, 'intel-e810', 'tcam.masks=exact');
     expect(alone.refusedBy).toMatchObject({ 'input-set-conflict': 1 });
   });
 
