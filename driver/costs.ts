@@ -19,6 +19,8 @@ export interface HostCosts {
   skbBuildPs: number;
   /** Per received packet: eth_type_trans, GRO look and __netif_receive_skb_core. */
   netifReceivePs: number;
+  /** Per packet that RPS hands to another CPU: backlog in and out. */
+  backlogPs: number;
   /** Per copied byte (linearising a multi-descriptor packet). */
   copyPerBytePs: number;
   /** Per transmitted packet: queue selection, qdisc bypass, transmit lock. */
@@ -53,6 +55,8 @@ const REFERENCE_NS: { readonly [K in keyof HostCosts]: number } = {
   skbBuildPs: 19.5,
   // Assumed.
   netifReceivePs: 25,
+  // 5.2: hop to another CPU (cpumap, drop) 23.7.
+  backlogPs: 23.7,
   // Assumed: 16 bytes per ns, a copy from L3.
   copyPerBytePs: 0.0625,
   // Assumed: pick queue, empty pfifo_fast bypassed, one uncontended lock pair.
@@ -82,6 +86,7 @@ export function hostCosts(frequencyMhz = REFERENCE_FREQUENCY_MHZ): HostCosts {
     rxDescriptorPs: Math.round(ns.rxDescriptorPs * scale),
     skbBuildPs: Math.round(ns.skbBuildPs * scale),
     netifReceivePs: Math.round(ns.netifReceivePs * scale),
+    backlogPs: Math.round(ns.backlogPs * scale),
     copyPerBytePs: ns.copyPerBytePs * scale,
     devQueueXmitPs: Math.round(ns.devQueueXmitPs * scale),
     qdiscPs: Math.round(ns.qdiscPs * scale),

@@ -22,6 +22,7 @@ export const EMFILE = 24;
 export const ERANGE = 34;
 export const EBADFD = 77;
 export const EMSGSIZE = 90;
+export const EPROTONOSUPPORT = 93;
 export const EOPNOTSUPP = 95;
 export const EADDRNOTAVAIL = 99;
 export const ENETDOWN = 100;
@@ -53,6 +54,7 @@ const NAMES: Record<number, readonly [name: string, text: string]> = {
   [ERANGE]: ['ERANGE', 'Numerical result out of range'],
   [EBADFD]: ['EBADFD', 'File descriptor in bad state'],
   [EMSGSIZE]: ['EMSGSIZE', 'Message too long'],
+  [EPROTONOSUPPORT]: ['EPROTONOSUPPORT', 'Protocol not supported'],
   [EOPNOTSUPP]: ['EOPNOTSUPP', 'Operation not supported'],
   [EADDRNOTAVAIL]: ['EADDRNOTAVAIL', 'Cannot assign requested address'],
   [ENETDOWN]: ['ENETDOWN', 'Network is down'],

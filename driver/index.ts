@@ -5,6 +5,8 @@ export * from './costs.ts';
 export * from './errno.ts';
 export * from './ether.ts';
 export * from './flow-block.ts';
+export * from './ethtool.ts';
+export * from './features.ts';
 export * from './flow-offload.ts';
 export * from './foreign-host.ts';
 export * from './flow-rule.ts';
@@ -21,7 +23,8 @@ export { describeActions, describeMatch, describeRequest } from './sim/describe.
 export { NETDEVSIM_TC_OPS } from './sim/netdevsim.ts';
 export { offsimOps } from './sim/offsim.ts';
 export type { OffsimCall, OffsimLog } from './sim/offsim.ts';
-export { DEFAULT_RSS_KEY, TwinAdapter, twinAdapter } from './twin/adapter.ts';
+export { TwinAdapter, twinAdapter } from './twin/adapter.ts';
+export { DEFAULT_RSS_KEY } from './twin/rss.ts';
 export type { TwinOptions } from './twin/adapter.ts';
 export { twinProbe, twinReinit, twinRemove } from './twin/probe.ts';
 export type { ProbeResult } from './twin/probe.ts';

@@ -5,7 +5,7 @@
 // outside of a core's work (a command typed at the prompt) moves the clock but belongs to no core; `inContext` runs
 // such code on one. Devices are reached through PciDev and through `syncDevices`, never by methods of the model.
 //
-// Not here: GRO, RPS/RFS, namespaces, rtnl locking, module loading; lo (ifindex 1) belongs to the stack.
+// Not here: GRO, namespaces, rtnl locking, module loading; lo (ifindex 1) belongs to the stack.
 
 import { assert } from '../hw/base/assert.ts';
 import type { HostMemory } from '../hw/dma/host-memory.ts';
@@ -24,6 +24,7 @@ import { busyPoll, completeDone, disarm } from './napi-schedule.ts';
 import type { BusyPollEnd } from './napi-schedule.ts';
 import { NetDevice } from './netdev.ts';
 import type { ExtAck, LinkStats64, NetDeviceNotifier, NetDeviceOps, RxHandler } from './netdev.ts';
+import { Rfs } from './rfs.ts';
 import { SKB_HEADROOM_BYTES } from './skb.ts';
 import type { SkBuff } from './skb.ts';
 import { KernelDrop, Transmit } from './transmit.ts';
@@ -71,17 +72,18 @@ export class Kernel implements CoreHost {
   rxHandler: RxHandler | null = null;
   /** Told of each packet that the driver layer drops, before it is freed. Set by the stack or the testbed. */
   onDrop: ((skb: SkBuff, reason: KernelDrop) => void) | null = null;
-  /** Told of received frames that a driver throws away with its ring (a reset, a device going down), by packet id. */
-  onFrameLost: ((packetId: number) => void) | null = null;
   /** Told of each packet that a driver hands to a sampling group, by packet id. */
   onSample: ((packetId: number, group: number) => void) | null = null;
   /** Packets and bytes by sampling group (psample). */
   readonly samples = new Map<number, { packets: number; bytes: number }>();
+  /** Told of received frames that a driver throws away with its ring (a reset, a device going down), by packet id. */
+  onFrameLost: ((packetId: number, reason: KernelDrop) => void) | null = null;
   /** Called when a packet with conntrack reference is freed (nf_conntrack_put). */
   onSkbFree: ((skb: SkBuff) => void) | null = null;
   /** dmesg: newest last, at most 1000 lines. */
   readonly log: { atPs: number; text: string }[] = [];
 
+  private rfs: Rfs | null = null;
   private readonly registry: NetdevRegistry;
   private readonly irqs = new Map<number, { handler: IrqHandler; core: HostCore }>();
   private readonly logged = new Set<string>();
@@ -281,8 +283,9 @@ export class Kernel implements CoreHost {
   }
 
   /** A driver frees a receive buffer without passing its frame up; −1 (no frame) is ignored. */
-  frameLost(packetId: number): void {
-    if (packetId >= 0 && this.onFrameLost !== null) this.onFrameLost(packetId);
+  frameLost(packetId: number, dev: NetDevice): void {
+    if (packetId < 0 || this.onFrameLost === null) return;
+    this.onFrameLost(packetId, dev.isUp ? KernelDrop.RING_RESET : KernelDrop.DEV_DOWN);
   }
 
   /** psample_sample_packet: counts a sampled packet for its group; frees it. Listeners of the netlink group are not modelled. */
@@ -419,12 +422,30 @@ export class Kernel implements CoreHost {
     const state = this.registry.stateOf(dev);
     state.rxPackets++;
     state.rxBytes += skb.lenBytes;
+    if (this.rfs !== null && this.rfs.steer(skb, dev)) return;
+    this.deliverUp(skb);
+  }
+
+  /** Gives a received packet to the stack, on the core that runs. */
+  deliverUp(skb: SkBuff): void {
+    const dev = skb.dev as NetDevice;
     if (this.rxHandler === null) {
-      state.rxDropped++;
+      this.registry.stateOf(dev).rxDropped++;
       this.kfree_skb_reason(skb, KernelDrop.NO_HANDLER);
       return;
     }
     this.rxHandler.receive(skb, dev);
+  }
+
+  /** Receive packet steering; made when first asked for, and off until something is set. */
+  get receiveSteering(): Rfs {
+    this.rfs ??= new Rfs(this);
+    return this.rfs;
+  }
+
+  /** rps_may_expire_flow: whether a driver should remove the filter of an accelerated flow. */
+  rps_may_expire_flow(dev: NetDevice, queue: number, flowId: number, filterId: number): boolean {
+    return this.receiveSteering.mayExpire(dev, queue, flowId, filterId);
   }
 
   /**

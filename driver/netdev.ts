@@ -5,8 +5,11 @@
 // it knows, the driver the rest. Control-plane ops return 0 or a negative errno and explain themselves in `extack`.
 
 import type { NapiDeferral } from './napi.ts';
+import type { EthtoolOps } from './ethtool.ts';
+import { NetFeatures } from './features.ts';
 import type { SkBuff } from './skb.ts';
 import type { TcSetupData, TcSetupType } from './flow-block.ts';
+import type { XpsMaps } from './xps.ts';
 import type { FlowOffload, FlowOffloadType, FlowStats } from './flow-offload.ts';
 
 /** NETDEV_TX_OK: the driver owns the packet now, also when it dropped and counted it. */
@@ -74,6 +77,11 @@ export interface NetDeviceOps {
   /** Must not keep a reference after NETDEV_TX_BUSY; frees the packet when its transmission completed. */
   ndo_start_xmit(skb: SkBuff, dev: NetDevice): number;
   ndo_select_queue?(dev: NetDevice, skb: SkBuff): number;
+  /**
+   * Asks the device to deliver a flow to another receive queue: the filter's id (below 0xffff) or −errno. In softirq: must not
+   * sleep. `flowId` is what `rps_may_expire_flow` wants back.
+   */
+  ndo_rx_flow_steer?(dev: NetDevice, skb: SkBuff, rxQueue: number, flowId: number): number;
   ndo_set_rx_mode?(dev: NetDevice): void;
   ndo_set_mac_address?(dev: NetDevice, mac: Uint8Array): number;
   ndo_change_mtu?(dev: NetDevice, mtuBytes: number): number;
@@ -97,78 +105,6 @@ export interface NetDeviceOps {
    * (flow-block.ts). 0, or −EOPNOTSUPP for a type that the driver does not know. Synchronous: the callbacks may sleep.
    */
   ndo_setup_tc?(dev: NetDevice, type: TcSetupType, data: TcSetupData): number;
-}
-
-/** ethtool_ringparam, the part in use. */
-export interface EthtoolRingParam {
-  rx_max_pending: number;
-  tx_max_pending: number;
-  rx_pending: number;
-  tx_pending: number;
-}
-
-/** ethtool_drvinfo. */
-export interface EthtoolDrvInfo {
-  driver: string;
-  version: string;
-  fw_version: string;
-  expansion_rom_version: string;
-  bus_info: string;
-}
-
-/** ethtool_channels. A kind that a device does not have has maximum 0 (`n/a`). */
-export interface EthtoolChannels {
-  max_rx: number;
-  max_tx: number;
-  max_other: number;
-  max_combined: number;
-  rx_count: number;
-  tx_count: number;
-  other_count: number;
-  combined_count: number;
-}
-
-/** ethtool_coalesce, the part in use. */
-export interface EthtoolCoalesce {
-  rx_coalesce_usecs: number;
-  rx_max_coalesced_frames: number;
-  tx_coalesce_usecs: number;
-  tx_max_coalesced_frames: number;
-  /** 0 or 1. */
-  use_adaptive_rx_coalesce: number;
-  use_adaptive_tx_coalesce: number;
-}
-
-export interface EthtoolOps {
-  get_drvinfo(dev: NetDevice): EthtoolDrvInfo;
-  get_strings(dev: NetDevice): string[];
-  get_ethtool_stats(dev: NetDevice): number[];
-  get_ringparam?(dev: NetDevice): EthtoolRingParam;
-  set_ringparam?(dev: NetDevice, param: EthtoolRingParam, extack: ExtAck): number;
-  get_channels?(dev: NetDevice): EthtoolChannels;
-  /** The core has checked the maxima. */
-  set_channels?(dev: NetDevice, channels: EthtoolChannels, extack: ExtAck): number;
-  /** What of EthtoolCoalesce the driver has; the core refuses the rest ("cannot modify an unsupported parameter"). */
-  readonly supported_coalesce_params?: readonly (keyof EthtoolCoalesce)[];
-  get_coalesce?(dev: NetDevice): EthtoolCoalesce;
-  set_coalesce?(dev: NetDevice, coalesce: EthtoolCoalesce, extack: ExtAck): number;
-  get_regs?(dev: NetDevice): EthtoolRegs;
-}
-
-/** Register dump (`ethtool -d`): values by offset, read without side effects, and what the simulated device counted. */
-export interface EthtoolRegs {
-  read32(offset: number): number;
-  unmodelled: readonly { offset: number; name: string | null; count: number }[];
-  faults: readonly QueueFaultCount[];
-}
-
-/** Misuses of one queue by its driver. */
-export interface QueueFaultCount {
-  /** 'rx 0', 'tx 3'. */
-  queue: string;
-  name: string;
-  text: string;
-  count: number;
 }
 
 /** Receives what a driver passes up (`netif_receive_skb`); set by the stack. */
@@ -199,8 +135,13 @@ export class NetDevice {
   ethtoolOps: EthtoolOps | null = null;
   /** napi_defer_hard_irqs and gro_flush_timeout of /sys/class/net/DEV. */
   readonly napiDeferral: NapiDeferral = { napiDeferHardIrqs: 0, groFlushTimeoutPs: 0 };
-  /** NETIF_F_HW_TC: `ethtool -K DEV hw-tc-offload`. */
-  hwTcOffload = true;
+  readonly features = new NetFeatures();
+  /** IFF_RXFH_CONFIGURED: the indirection table is a user's. */
+  rxfhConfigured = false;
+  /** Receive queue of each CPU (rx_cpu_rmap), null when the driver has none. */
+  rxCpuRmap: readonly number[] | null = null;
+  /** Transmit packet steering, null while nothing is set. */
+  xps: XpsMaps | null = null;
   /** The driver's private structure. */
   priv: unknown = null;
 
@@ -215,6 +156,11 @@ export class NetDevice {
     this.numTxQueues = numTxQueues;
     this.numRxQueues = numRxQueues;
     this.txStopped = new Uint8Array(numTxQueues);
+  }
+
+  /** NETIF_F_HW_TC: `ethtool -K DEV hw-tc-offload`. */
+  get hwTcOffload(): boolean {
+    return this.features.has('hw-tc-offload');
   }
 
   /** IFF_UP is set. */

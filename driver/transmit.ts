@@ -2,8 +2,8 @@
 //
 // A packet bypasses an empty pfifo, as pfifo_fast's TCQ_F_CAN_BYPASS lets it; it waits there only while the driver has the
 // queue stopped, after NETDEV_TX_BUSY, or while packets are gathered for one doorbell. A device with txqueuelen 0 has no
-// queue (noqueue): stopped or BUSY then means dropped. Queue selection is spec D.2 without XPS maps: the recorded receive
-// queue brought below the number of queues by subtraction, else reciprocal_scale(hash).
+// queue (noqueue): stopped or BUSY then means dropped. Queue selection is spec D.2: the driver's own choice, else XPS
+// maps, else the recorded receive queue brought below the number of queues by subtraction, else reciprocal_scale(hash).
 //
 // Not here: other qdiscs, byte queue limits, traffic classes, skb lists.
 
@@ -27,6 +27,10 @@ export const KernelDrop = {
   NOMEM: 5,
   /** The device marked the received frame as bad, or its descriptors made no frame. */
   RX_ERROR: 6,
+  /** Backlog of the CPU that RPS chose is full (netdev_max_backlog). */
+  CPU_BACKLOG: 7,
+  /** In a receive ring that was thrown away while the device stayed up (other size, other number of queues, reset). */
+  RING_RESET: 8,
 } as const;
 export type KernelDrop = (typeof KernelDrop)[keyof typeof KernelDrop];
 
@@ -115,6 +119,10 @@ export class Transmit {
         `${dev.name} selects TX queue ${queue}, but real number of TX queues is ${count}`,
       );
       return 0;
+    }
+    if (dev.xps !== null) {
+      const queue = dev.xps.pick(skb.rxQueue - 1, this.kernel.current?.index ?? 0, skb.hash);
+      if (queue >= 0 && queue < count) return queue;
     }
     if (skb.rxQueue > 0) {
       let queue = skb.rxQueue - 1;

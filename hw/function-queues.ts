@@ -1,4 +1,4 @@
-// Queue and RSS registers of a function: what a write does to its ring, what a read answers.
+// Queue registers of a function: what a write does to its ring, what a read answers.
 // Registers of queues that the configuration does not have are kept and do nothing.
 
 import type { PciFunction } from './function.ts';
@@ -18,7 +18,6 @@ const BASE_MASK = ~127;
 export function wireQueueRegisters(fn: PciFunction): void {
   wireReceive(fn);
   wireTransmit(fn);
-  wireRss(fn);
 }
 
 function wireReceive(fn: PciFunction): void {
@@ -119,18 +118,4 @@ function wireTransmit(fn: PciFunction): void {
 function enableBit(stored: number, ring: RxRing | TxRing | undefined): number {
   if (ring === undefined) return stored;
   return ring.readsEnabled ? stored | R.RXDCTL_ENABLE : stored & ~R.RXDCTL_ENABLE;
-}
-
-function wireRss(fn: PciFunction): void {
-  const regs = fn.registers;
-  regs.onWrite('MRQC', (_i, value) => {
-    fn.rss.mrqc = value;
-  });
-  regs.onWrite('RETA', (i, value) => {
-    for (let b = 0; b < 4; b++) fn.rss.reta[4 * i + b] = (value >>> (8 * b)) & 255;
-  });
-  regs.onWrite('RSSRK', (i, value) => {
-    for (let b = 0; b < 4; b++) fn.rss.key[4 * i + b] = (value >>> (8 * b)) & 255;
-    fn.rss.keyChanged();
-  });
 }

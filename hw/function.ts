@@ -22,6 +22,9 @@ import { FunctionControl } from './function-control.ts';
 import { wireQueueRegisters } from './function-queues.ts';
 import { wireInterruptRegisters } from './function-interrupts.ts';
 import { wireStatistics } from './function-statistics.ts';
+import { makeFdirCommands, resetSteering, wireSteering } from './function-steering.ts';
+import type { FdirCommands } from './steering/fdir-commands.ts';
+import { RxSteering } from './steering/rx-steering.ts';
 import { Rss } from './table/rss.ts';
 import { TraceStep } from './trace.ts';
 import * as R from './regs.ts';
@@ -63,7 +66,9 @@ export class PciFunction implements CauseSource {
   readonly registers = new RegisterFile();
   readonly rxRings: RxRing[] = [];
   readonly txRings: TxRing[] = [];
-  readonly rss = new Rss();
+  readonly rss: Rss;
+  readonly steering: RxSteering;
+  readonly fdirCommands: FdirCommands;
   readonly filter: MacFilter;
   readonly msix: Msix;
   readonly link: Link;
@@ -108,6 +113,8 @@ export class PciFunction implements CauseSource {
     this.sync = (nowPs) => device.sync(nowPs);
     this.onDescriptors = () => device.drainWaiting(index);
     const { queues, vectors } = ctx.config;
+    this.rss = new Rss(ctx.config.rss);
+    this.steering = new RxSteering(this.rss);
     this.rxVector = new Int32Array(queues).fill(-1);
     this.txVector = new Int32Array(queues).fill(-1);
     for (let q = 0; q < queues; q++) {
@@ -125,7 +132,9 @@ export class PciFunction implements CauseSource {
     this.bar0 = this.makeBar0();
     this.bar2 = this.makeBar2();
     this.control = new FunctionControl(this);
+    this.fdirCommands = makeFdirCommands(this);
     wireQueueRegisters(this);
+    wireSteering(this);
     wireInterruptRegisters(this);
     wireStatistics(this);
     this.loadDefaults();
@@ -174,10 +183,7 @@ export class PciFunction implements CauseSource {
     const config = this.ctx.config;
     this.rxVector.fill(-1);
     this.txVector.fill(-1);
-    this.rss.mrqc = 0;
-    this.rss.key.fill(0);
-    this.rss.keyChanged();
-    this.rss.reta.fill(0);
+    resetSteering(this);
     for (let i = 0; i < 128; i++) this.filter.setAddress(i, 0, 0);
     const mac = this.ctx.macOf(this.index);
     const byte = (i: number): number => mac[i] ?? 0;

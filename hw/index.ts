@@ -20,7 +20,7 @@ export { reportNic } from './report.ts';
 export type { NicReport, PortReport, QueueReport } from './report.ts';
 export { TraceStep, TRACE_STEPS } from './trace.ts';
 export { REGISTERS } from './register-map.ts';
-export type { RegisterDef } from './register-map.ts';
+export type { RegisterDef } from './register-def.ts';
 export { registerDocument } from './register-doc.ts';
 export { parseFrame } from './parse/parser.ts';
 export * as keyLayout from './parse/key-layout.ts';

@@ -5,6 +5,7 @@
 
 import type { SwitchConfig } from './switch/config.ts';
 import type { PlacementConfig } from './table/placement/index.ts';
+import type { RssConfig } from './table/rss.ts';
 
 /** PCI Express link of the device (all ports share it). */
 export interface PcieConfig {
@@ -109,7 +110,7 @@ export interface NicConfig {
   name: string;
   /** Number of ports; each is a PCI function with its own BARs. 1 to 16. */
   ports: number;
-  /** RX and TX queues per port, 1 to 64 (RSS reaches the first 16). */
+  /** RX and TX queues per port, 1 to 64 (RSS reaches as many as its entries have bits for). */
   queues: number;
   /** MSI-X vectors per function, 1 to 64. */
   vectors: number;
@@ -140,6 +141,8 @@ export interface NicConfig {
   flowStageChecksDmac: boolean;
   /** Reset value of HLREG0.TXPADEN: pad short frames to 60 bytes on the way out. */
   txPadReset: boolean;
+  /** Indirection table, key and contexts. */
+  rss: RssConfig;
   /** Verify transport checksums of frames that go to the host (L4CS, TCPE). */
   rxChecksum: boolean;
 }
@@ -198,6 +201,12 @@ export function genericNic(overrides: Partial<NicConfig> = {}): NicConfig {
     },
     flowStageChecksDmac: true,
     txPadReset: true, // ds 8.2.3.22.8
+    rss: {
+      tableEntries: 128, // hw 2.2: 82599
+      keyBytes: 40, // hw 2.2
+      entryBits: 4, // hw 2.2: 16 queues
+      contexts: 8, // assumed; the 82599 has none, newer NICs have dozens
+    },
     rxChecksum: true,
     ...overrides,
   };

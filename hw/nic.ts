@@ -32,6 +32,8 @@ import { SwitchPipeline } from './switch/pipeline.ts';
 import { RXD_ERR_IPE, RXD_ERR_TCPE } from './dma/descriptor.ts';
 import * as K from './parse/key-layout.ts';
 import { PSRTYPE } from './regs.ts';
+import { STEER_DROP } from './steering/rx-steering.ts';
+import { steerFrame } from './steering/steer-frame.ts';
 import { C, type PortStats, sumOf } from './stats.ts';
 import type { Scheduler } from './time/scheduler.ts';
 import { cyclePs } from './time/units.ts';
@@ -383,16 +385,20 @@ export class Nic {
     const { packets, trace } = this.ctx;
     const stats = this.ctx.stats[fn.index];
     stats.misses[pipeline.missReason] = stats.misses[pipeline.missReason] + 1;
-    const rssQueue = fn.rss.classify(pipeline.key);
-    let queue = pipeline.queueIndex >= 0 ? pipeline.queueIndex : rssQueue;
-    if (queue >= fn.rxRings.length) queue = 0;
-    meta.queueIndex = queue;
-    meta.packetId = packetId;
-    meta.missReason = pipeline.missReason;
+    let queue = fn.rss.classify(pipeline.key);
     const tagType = fn.filter.vlnctrl & 0xffff;
     const isVerified = this.config.rxChecksum;
     const isDouble = fn.isDoubleVlan;
     classifyForHost(meta, pipeline, fn.rss, packets.view, frameAt, isVerified, tagType, isDouble);
+    if (fn.steering.isActive && !this.isCopy) {
+      queue = steerFrame(this.ctx, fn, meta, queue, packetId, frameAt, donePs);
+      if (queue === STEER_DROP) return this.dropSteered(fn, port, packetId, lenBytes, donePs);
+    }
+    if (pipeline.queueIndex >= 0) queue = pipeline.queueIndex;
+    if (queue >= fn.rxRings.length) queue = 0;
+    meta.queueIndex = queue;
+    meta.packetId = packetId;
+    meta.missReason = pipeline.missReason;
     if (this.isCopy) {
       meta.status = (meta.status & RXD_STAT_FLM) | RXD_STAT_COPY;
       meta.vlanTci = -1; // tags of copies stay in them
@@ -416,6 +422,19 @@ export class Nic {
       reason = DropReason.RX_BUFFER_FULL;
     }
     this.settle(fn, port, ring, reason, packetId, lenBytes, donePs);
+  }
+
+  /** A Flow Director filter drops the frame. */
+  private dropSteered(
+    fn: PciFunction,
+    port: Port,
+    packetId: number,
+    lenBytes: number,
+    atPs: number,
+  ): void {
+    port.releasePs = atPs;
+    port.hold(lenBytes);
+    this.ctx.dropRx(packetId, fn.index, DropReason.RULE, atPs);
   }
 
   private wait(fn: PciFunction, port: Port, frameAt: number, lenBytes: number): boolean {

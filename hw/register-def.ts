@@ -32,7 +32,7 @@ export function one(
   return { name, offset, stride: 0, count: 1, access, reset, meaning, bits, aliases };
 }
 
-/** An array of registers. */
+/** An array of registers (at most 256: the register file keeps the index in a byte). */
 export function many(
   name: string,
   at: (i: number) => number,

@@ -5,9 +5,10 @@ import * as F from './admin/format.ts';
 import * as S from './admin/switch-format.ts';
 import { QUEUE_FAULTS } from './dma/queue-fault.ts';
 import { DOCUMENTED } from './register-map-documented.ts';
-import { REGISTERS, type RegisterDef } from './register-map.ts';
 import { ACTION_NAMES } from './switch/actions.ts';
 import { PHV_FIELDS, type PhvField } from './switch/phv.ts';
+import type { RegisterDef } from './register-def.ts';
+import { REGISTERS } from './register-map.ts';
 
 const ADMIN_REGISTERS: readonly [name: string, offset: number, access: string, meaning: string][] =
   [

@@ -6,6 +6,7 @@ import { many, one, type RegisterDef } from './register-def.ts';
 import { CONTROL_REGISTERS } from './register-map-control.ts';
 import { STATISTICS_REGISTERS } from './register-map-statistics.ts';
 import * as R from './regs.ts';
+import { STEERING_REGISTERS } from './steering/register-defs.ts';
 
 export type { RegisterDef } from './register-def.ts';
 
@@ -314,4 +315,5 @@ export const REGISTERS: readonly RegisterDef[] = [
   one('LINKS', R.LINKS, 'hook', 0, 'Link status', 'SPEED 29:28 (3: 10 Gb/s and more), UP 30'),
   one('LINKS2', R.LINKS2, 'ro', 0, 'Link status 2'),
   ...STATISTICS_REGISTERS,
+  ...STEERING_REGISTERS,
 ];

@@ -18,6 +18,7 @@ export const TraceStep = {
   DROP: 14,
   STAGE_LOOKUP: 15,
   COPY: 16,
+  STEERED: 17,
 } as const;
 export type TraceStep = (typeof TraceStep)[keyof typeof TraceStep];
 
@@ -50,4 +51,5 @@ export const TRACE_STEPS: readonly {
   { name: 'drop', a: 'port', b: 'drop reason', c: '' },
   { name: 'stage-lookup', a: 'table', b: 'entry hit or -1', c: '' },
   { name: 'copy', a: 'port or -1 for the host', b: 'bytes', c: 'kind' },
+  { name: 'steered', a: 'mechanism', b: 'filter or -1', c: 'queue, -1: dropped' },
 ];

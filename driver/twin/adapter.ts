@@ -5,23 +5,20 @@ import { Mmio } from '../mmio.ts';
 import type { PciDev } from '../mmio.ts';
 import type { Napi } from '../napi.ts';
 import type { NetDevice, NetDeviceOps } from '../netdev.ts';
+import type { EthtoolRxFlowSpec } from '../ethtool.ts';
 import { AdminQueue } from './admin-queue.ts';
+import { Arfs } from './arfs.ts';
+import { FlowDirectorDriver } from './fdir.ts';
 import type { FlowTable } from './flow.ts';
 import { HardwareStats } from './hw-stats.ts';
 import type { AdaptiveInterval } from './moderation.ts';
 import type { RxQueueStats, TxQueueStats } from './queue-stats.ts';
+import { RssDriver } from './rss.ts';
 import type { RxRing } from './rx.ts';
 import type { TxRing } from './tx.ts';
 
 export const DRIVER_NAME = 'twin';
 export const DRIVER_VERSION = '1.0';
-
-/** The Microsoft verification key (spec/hardware.md 2.1): the default here, so that published vectors apply. */
-export const DEFAULT_RSS_KEY: readonly number[] = [
-  0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0,
-  0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c,
-  0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
-];
 
 /** Module parameters. */
 export interface TwinOptions {
@@ -40,6 +37,10 @@ export interface TwinOptions {
   maxMtuBytes?: number;
   /** Hash UDP ports for RSS too; default false, as in ixgbe. */
   rssUdp?: boolean;
+  /** ATR: every n-th TCP packet sent teaches the device where its flow's packets go; default 0, off (ixgbe's is 20). */
+  atrSampleRate?: number;
+  /** Flow Director's share of the packet buffer: 1, 2 or 3 (2046, 4094 or 8190 ntuple rules); default 1, as ixgbe. */
+  fdirPballoc?: number;
   /** An admin command that takes longer has failed, ps; default 1 s. */
   adminTimeoutPs?: number;
   /** First core for interrupts: vector q goes to core firstCpu + q; default 0. */
@@ -54,9 +55,6 @@ export class TwinAdapter {
   readonly pdev: PciDev;
   readonly bar0: Mmio;
   readonly bar2: Mmio;
-  readonly rssKey = new Uint8Array(DEFAULT_RSS_KEY);
-  /** Redirection table: receive queue per low hash bits. */
-  readonly reta = new Uint8Array(128);
   readonly rxRings: RxRing[] = [];
   readonly txRings: TxRing[] = [];
   readonly napis: Napi[] = [];
@@ -64,13 +62,16 @@ export class TwinAdapter {
   readonly txStats: TxQueueStats[] = [];
 
   queueCount = 1;
+  /** Queue pairs that device and vectors allow. */
+  maxQueueCount = 1;
   rxSlots = 512;
   txSlots = 512;
   interruptIntervalUs = 50;
-  /** Adaptive interval per vector; empty when moderation does not adapt (setAdaptiveRx). */
+  /** Adaptive interval per vector; empty when moderation does not adapt (setInterval). */
   readonly adaptive: AdaptiveInterval[] = [];
+  /** `ethtool -C adaptive-rx`: the interval follows the traffic instead of `interruptIntervalUs`. */
   adaptiveRx = false;
-  rssUdp = false;
+  atrSampleRate = 0;
   firstCpu = 0;
   /** Port of the device that this function drives. */
   portIndex = 0;
@@ -86,6 +87,11 @@ export class TwinAdapter {
   /** The card's flow table: shared with its other functions. */
   readonly flows: FlowTable;
   readonly stats: HardwareStats;
+  readonly rss: RssDriver;
+  readonly fdir: FlowDirectorDriver;
+  /** Rules of `ethtool -N` by location. */
+  readonly ntuple = new Map<number, EthtoolRxFlowSpec>();
+  readonly arfs: Arfs;
 
   constructor(kernel: Kernel, pdev: PciDev, dev: NetDevice, flows: FlowTable, timeoutPs: number) {
     this.kernel = kernel;
@@ -96,6 +102,9 @@ export class TwinAdapter {
     this.bar2 = new Mmio(pdev.bar2, kernel, kernel.costs);
     this.admin = new AdminQueue(kernel, this.bar2, timeoutPs);
     this.stats = new HardwareStats(this.bar0);
+    this.rss = new RssDriver(this.bar0);
+    this.fdir = new FlowDirectorDriver(kernel, this.bar0);
+    this.arfs = new Arfs(this);
   }
 }
 

@@ -79,6 +79,12 @@ export function configureUnits(adapter: TwinAdapter): void {
   bar0.write32(R.DMATXCTL, bar0.read32(R.DMATXCTL) | R.DMATXCTL_TE);
 }
 
+/** RXDCTL of a running queue: tags are stripped unless `rxvlan` is off. */
+function rxControl(adapter: TwinAdapter): number {
+  const strip = adapter.dev.features.has('rx-vlan-hw-parse') ? R.RXDCTL_VME : 0;
+  return R.RXDCTL_ENABLE | strip;
+}
+
 /** Programs one receive ring and enables it; −EIO when the enable bit does not read back. */
 export function enableRxRing(adapter: TwinAdapter, ring: RxRing): number {
   const { bar0 } = adapter;
@@ -92,7 +98,7 @@ export function enableRxRing(adapter: TwinAdapter, ring: RxRing): number {
   // As ixgbe: with several queues one without descriptors must not block the others.
   const drop = adapter.queueCount > 1 ? R.SRRCTL_DROP_EN : 0;
   bar0.write32(R.SRRCTL(q), sizeKib | R.SRRCTL_DESCTYPE_ADV_ONEBUF | drop);
-  bar0.write32(R.RXDCTL(q), R.RXDCTL_ENABLE | R.RXDCTL_VME);
+  bar0.write32(R.RXDCTL(q), rxControl(adapter));
   const on = waitFor(adapter, 10, () => (bar0.read32(R.RXDCTL(q)) & R.RXDCTL_ENABLE) !== 0);
   return on ? 0 : -EIO;
 }
@@ -130,13 +136,35 @@ export function disableRings(adapter: TwinAdapter): void {
   waitFor(adapter, 1000, () => adapter.txRings.every((ring) => isOff(R.TXDCTL(ring.queue))));
 }
 
-/** Vector of queue q, and of the link and the admin queue behind the queues' vectors. */
+/** Vectors of the link and the admin queue: behind those that queues can have, so that they stay when channels change. */
 export function linkVector(adapter: TwinAdapter): number {
-  return adapter.queueCount;
+  return adapter.maxQueueCount;
 }
 
 export function adminVector(adapter: TwinAdapter): number {
-  return adapter.queueCount + 1;
+  return adapter.maxQueueCount + 1;
+}
+
+/** Writes a bit per vector below `count` to a register of 32 vectors and its successor. */
+function writeVectors(adapter: TwinAdapter, register: (i: number) => number, count: number): void {
+  const { bar0 } = adapter;
+  for (let i = 0; 32 * i < count; i++) {
+    const bits = Math.min(count - 32 * i, 32);
+    bar0.write32(register(i), (2 ** bits - 1) >>> 0);
+  }
+}
+
+/** Unmasks or masks one vector. */
+export function enableVector(adapter: TwinAdapter, vector: number): void {
+  adapter.bar0.write32(R.EIMS_EX(vector >> 5), (1 << (vector & 31)) >>> 0);
+}
+
+export function enableQueueVectors(adapter: TwinAdapter): void {
+  writeVectors(adapter, R.EIMS_EX, adapter.queueCount);
+}
+
+export function disableQueueVectors(adapter: TwinAdapter): void {
+  writeVectors(adapter, R.EIMC_EX, adapter.queueCount);
 }
 
 /** MSI-X mode, auto-mask and auto-clear for queue vectors, causes to vectors, intervals. */
@@ -155,10 +183,5 @@ export function configureInterrupts(adapter: TwinAdapter): void {
   bar0.write32(R.EITR(adminVector(adapter)), 0);
   // Only queue vectors mask themselves; NAPI unmasks them.
   bar0.write32(R.EIAC, (2 ** Math.min(queueCount, 16) - 1) >>> 0);
-  bar0.write32(R.EIAM_EX(0), queueMask(adapter));
-}
-
-/** One bit per queue vector. */
-export function queueMask(adapter: TwinAdapter): number {
-  return (2 ** Math.min(adapter.queueCount, 30) - 1) >>> 0;
+  writeVectors(adapter, R.EIAM_EX, queueCount);
 }

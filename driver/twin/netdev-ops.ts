@@ -1,25 +1,28 @@
 // net_device_ops of the reference driver: open and stop, transmit, MTU, address, receive filters, statistics.
 
 import { adapterOf } from './adapter.ts';
+import { AtrSampler } from './atr.ts';
 import type { TwinAdapter } from './adapter.ts';
 import { twinFlowOffload } from './flow-hook.ts';
 import {
   adminVector,
   configureInterrupts,
   configureUnits,
+  disableQueueVectors,
   disableRings,
+  enableQueueVectors,
   enableRxRing,
   enableTxRing,
+  enableVector,
   maxFrameBytes,
-  queueMask,
   writeMacAddress,
 } from './hardware.ts';
 import { adaptInterval } from './interval.ts';
 import { RxRing, rxBufferFor } from './rx.ts';
-import { programRss } from './steering.ts';
 import { twinSetupTc } from './tc-setup.ts';
 import { TxRing } from './tx.ts';
 import { ENOMEM } from '../errno.ts';
+import type { FeatureName } from '../features.ts';
 import type { NapiPoller } from '../napi.ts';
 import { IFF_ALLMULTI, IFF_PROMISC } from '../netdev.ts';
 import type { LinkStats64, NetDevice, NetDeviceOps } from '../netdev.ts';
@@ -38,12 +41,10 @@ import * as R from '../../hw/regs.ts';
 class QueuePoller implements NapiPoller {
   private readonly adapter: TwinAdapter;
   private readonly queue: number;
-  private readonly mask: number;
 
   constructor(adapter: TwinAdapter, queue: number) {
     this.adapter = adapter;
     this.queue = queue;
-    this.mask = (2 ** queue) >>> 0;
   }
 
   poll(budget: number): number {
@@ -53,7 +54,7 @@ class QueuePoller implements NapiPoller {
     if (!txDone || work >= budget) return budget;
     if (adapter.kernel.napi_complete_done(adapter.napis[queue], work)) {
       if (adapter.adaptiveRx) adaptInterval(adapter, queue);
-      adapter.bar0.write32(R.EIMS_EX(0), this.mask);
+      enableVector(adapter, queue);
     }
     return work;
   }
@@ -102,6 +103,47 @@ function startRings(adapter: TwinAdapter): number {
   return 0;
 }
 
+/** Perfect filters when ntuple is on, else signatures when ATR is on and there are queues to choose from, else nothing. */
+function startFlowDirector(adapter: TwinAdapter): number {
+  const { dev, fdir, atrSampleRate } = adapter;
+  const hasNtuple = dev.features.has('rx-ntuple-filter');
+  const hasAtr = !hasNtuple && atrSampleRate > 0 && adapter.queueCount > 1;
+  for (const ring of adapter.txRings)
+    ring.atr = hasAtr ? new AtrSampler(fdir, atrSampleRate, ring.queue) : null;
+  for (const ring of adapter.rxRings) applyRxFeatures(adapter, ring);
+  return fdir.start(hasNtuple ? 'perfect' : hasAtr ? 'signature' : 'off');
+}
+
+/** What `ethtool -K` says about received packets. */
+function applyRxFeatures(adapter: TwinAdapter, ring: RxRing): void {
+  ring.hasHash = adapter.dev.features.has('rx-hashing');
+  ring.hasChecksums = adapter.dev.features.has('rx-checksum');
+}
+
+/** `ethtool -K`: what the device does itself is switched at once, Flow Director's mode with a restart (as ixgbe does). */
+export function setTwinFeatures(adapter: TwinAdapter, next: ReadonlySet<FeatureName>): number {
+  const { dev, fdir } = adapter;
+  const { features } = dev;
+  const changes = (name: FeatureName): boolean => next.has(name) !== features.has(name);
+  const restarts = changes('rx-ntuple-filter') || changes('rx-vlan-hw-parse');
+  if (changes('rx-ntuple-filter') && !next.has('rx-ntuple-filter')) adapter.arfs.removeAll();
+  // The rings and Flow Director are set up by what `features` says: it has to say the new state first.
+  const old = new Set(features.active);
+  for (const name of old) if (!next.has(name)) features.active.delete(name);
+  for (const name of next) features.active.add(name);
+  if (!adapter.running) return 0;
+  for (const ring of adapter.rxRings) applyRxFeatures(adapter, ring);
+  if (!restarts) return 0;
+  twinDown(adapter);
+  const error = twinUp(adapter);
+  if (error === 0) return 0;
+  for (const name of next) if (!old.has(name)) features.active.delete(name);
+  for (const name of old) features.active.add(name);
+  fdir.mode = 'off';
+  twinUp(adapter);
+  return error;
+}
+
 /** Tells the pipeline the port's MTU and switches its table stages on or off. */
 export function setPort(adapter: TwinAdapter): void {
   const { dev } = adapter;
@@ -123,9 +165,10 @@ export function twinUp(adapter: TwinAdapter): number {
   let error = allocateRings(adapter);
   if (error === 0) {
     configureUnits(adapter);
-    programRss(adapter);
+    adapter.rss.program();
     configureInterrupts(adapter);
-    error = startRings(adapter);
+    error = startFlowDirector(adapter);
+    if (error === 0) error = startRings(adapter);
   }
   if (error !== 0) {
     disableRings(adapter);
@@ -145,10 +188,16 @@ export function twinUp(adapter: TwinAdapter): number {
     kernel.request_irq(pdev.functionIndex, q, schedule, adapter.firstCpu + q);
     kernel.napi_enable(napi);
   }
+  dev.rxCpuRmap = kernel.cores.map((core) => {
+    const queue =
+      (core.index - (adapter.firstCpu % kernel.cores.length) + kernel.cores.length) %
+      kernel.cores.length;
+    return queue < adapter.queueCount ? queue : -1;
+  });
   adapter.running = true;
   setPort(adapter);
   kernel.netif_tx_start_all_queues(dev);
-  bar0.write32(R.EIMS_EX(0), queueMask(adapter));
+  enableQueueVectors(adapter);
   bar0.write32(R.EIMS, R.EICR_LSC);
   updateLink(adapter);
   return 0;
@@ -160,7 +209,7 @@ export function twinDown(adapter: TwinAdapter): void {
   const { kernel, dev, bar0, pdev } = adapter;
   adapter.running = false;
   bar0.write32(R.EIMC, R.EICR_LSC);
-  bar0.write32(R.EIMC_EX(0), queueMask(adapter));
+  disableQueueVectors(adapter);
   dev.txStopped.fill(1);
   for (let q = 0; q < adapter.queueCount; q++) {
     kernel.napi_disable(adapter.napis[q]);
@@ -180,7 +229,7 @@ export function updateLink(adapter: TwinAdapter): void {
 
 /** The two vectors that stay while the function is bound: link and admin queue. */
 export function enableAdminInterrupt(adapter: TwinAdapter): void {
-  adapter.bar0.write32(R.EIMS_EX(0), (2 ** adminVector(adapter)) >>> 0);
+  enableVector(adapter, adminVector(adapter));
 }
 
 export const TWIN_OPS: NetDeviceOps = {
@@ -195,6 +244,10 @@ export const TWIN_OPS: NetDeviceOps = {
 
   ndo_start_xmit(skb: SkBuff, dev: NetDevice): number {
     return (dev.priv as TwinAdapter).txRings[skb.queueMapping].xmit(skb);
+  },
+
+  ndo_rx_flow_steer(dev: NetDevice, skb: SkBuff, rxQueue: number, flowId: number): number {
+    return adapterOf(dev).arfs.steer(skb, rxQueue, flowId);
   },
 
   ndo_set_rx_mode(dev: NetDevice): void {

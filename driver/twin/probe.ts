@@ -17,19 +17,37 @@ import {
   resetHardware,
   writeMacAddress,
 } from './hardware.ts';
-import { TWIN_OPS, enableAdminInterrupt, twinDown, twinUp, updateLink } from './netdev-ops.ts';
+import {
+  TWIN_OPS,
+  enableAdminInterrupt,
+  setTwinFeatures,
+  twinDown,
+  twinUp,
+  updateLink,
+} from './netdev-ops.ts';
 import { RxQueueStats, TxQueueStats } from './queue-stats.ts';
-import { resetReta } from './steering.ts';
 import { EIO, ENODEV } from '../errno.ts';
+import type { FeatureName } from '../features.ts';
 import type { Kernel } from '../kernel.ts';
 import type { PciDev } from '../mmio.ts';
 import type { NetDevice } from '../netdev.ts';
 import { ADM_CAP_PORTS, ADM_LINK_MBPS } from '../../hw/admin/format.ts';
 import * as R from '../../hw/regs.ts';
 
-/** RSS spreads over 16 queues at most (4-bit redirection entries). */
-const QUEUES_MAX = 16;
+/** Transmit and receive queues that a device is announced with, unless it can have more. */
+const QUEUES_ANNOUNCED = 16;
+/** Vectors: 64, two of them for link and admin queue. */
+const QUEUES_MAX = 62;
 const ADMIN_TIMEOUT_PS = 1e12;
+/** What the driver does for the stack, and what of it a user can switch. */
+const FEATURES_ON: readonly FeatureName[] = [
+  ...(['highdma', 'tx-vlan-hw-insert', 'rx-vlan-hw-parse', 'rx-hashing', 'rx-checksum'] as const),
+  'hw-tc-offload',
+];
+const FEATURES_SWITCHABLE: readonly FeatureName[] = [
+  ...(['rx-vlan-hw-parse', 'rx-ntuple-filter', 'rx-hashing', 'rx-checksum'] as const),
+  'hw-tc-offload',
+];
 
 /** What probe answers: the registered device, or a negative errno. */
 export interface ProbeResult {
@@ -46,15 +64,20 @@ function sharedFlowTable(kernel: Kernel, pdev: PciDev): FlowTable | null {
   return null;
 }
 
-function readCapabilities(adapter: TwinAdapter, options: TwinOptions): void {
-  const caps = adapter.bar2.read32(ADM_CAP_PORTS);
+/** Queue pairs that a device with these capabilities can have. */
+function queuesOf(caps: number): number {
   const deviceQueues = (caps >>> 16) & 0xff;
   const vectors = caps >>> 24;
+  return Math.max(Math.min(deviceQueues, vectors - 2, QUEUES_MAX), 1);
+}
+
+function readCapabilities(adapter: TwinAdapter, options: TwinOptions): void {
+  const caps = adapter.bar2.read32(ADM_CAP_PORTS);
   adapter.portIndex = (caps >>> 8) & 0xff;
   adapter.speedMbps = adapter.bar2.read32(ADM_LINK_MBPS);
   const wanted = options.queues ?? adapter.kernel.cores.length;
-  const count = Math.min(wanted, deviceQueues, vectors - 2, QUEUES_MAX);
-  adapter.queueCount = Math.max(count, 1);
+  adapter.maxQueueCount = queuesOf(caps);
+  adapter.queueCount = Math.max(Math.min(wanted, adapter.maxQueueCount), 1);
 }
 
 function applyOptions(adapter: TwinAdapter, options: TwinOptions): void {
@@ -62,13 +85,16 @@ function applyOptions(adapter: TwinAdapter, options: TwinOptions): void {
   adapter.txSlots = options.txSlots ?? adapter.txSlots;
   adapter.interruptIntervalUs = options.interruptIntervalUs ?? adapter.interruptIntervalUs;
   adapter.adaptiveRx = options.adaptiveRx ?? adapter.adaptiveRx;
-  adapter.rssUdp = options.rssUdp ?? adapter.rssUdp;
+  adapter.rss.udp4 = options.rssUdp ?? false;
+  adapter.rss.udp6 = options.rssUdp ?? false;
+  adapter.atrSampleRate = options.atrSampleRate ?? adapter.atrSampleRate;
+  adapter.fdir.pballoc = options.fdirPballoc ?? adapter.fdir.pballoc;
   adapter.firstCpu = options.firstCpu ?? 0;
   const { dev } = adapter;
   dev.maxMtuBytes = options.maxMtuBytes ?? dev.maxMtuBytes;
   dev.realNumTxQueues = adapter.queueCount;
   dev.realNumRxQueues = adapter.queueCount;
-  for (let q = 0; q < adapter.queueCount; q++) {
+  for (let q = 0; q < adapter.maxQueueCount; q++) {
     adapter.rxStats.push(new RxQueueStats());
     adapter.txStats.push(new TxQueueStats());
   }
@@ -104,14 +130,17 @@ export function twinProbe(kernel: Kernel, pdev: PciDev, options: TwinOptions = {
   if (pdev.bar0.read32(R.STATUS) === 0xffffffff) return { dev: null, error: -ENODEV };
   const flows = sharedFlowTable(kernel, pdev) ?? new FlowTable();
   const ops = options.ops === undefined ? TWIN_OPS : { ...TWIN_OPS, ...options.ops };
-  const dev = kernel.alloc_netdev(options.name ?? 'eth%d', ops, QUEUES_MAX, QUEUES_MAX);
+  const announced = Math.max(queuesOf(pdev.bar2.read32(ADM_CAP_PORTS)), QUEUES_ANNOUNCED);
+  const dev = kernel.alloc_netdev(options.name ?? 'eth%d', ops, announced, announced);
   const timeoutPs = options.adminTimeoutPs ?? ADMIN_TIMEOUT_PS;
   const adapter = new TwinAdapter(kernel, pdev, dev, flows, timeoutPs);
   dev.priv = adapter;
   dev.ethtoolOps = TWIN_ETHTOOL_OPS;
   readCapabilities(adapter, options);
   applyOptions(adapter, options);
-  resetReta(adapter);
+  adapter.rss.probe(adapter.queueCount);
+  dev.features.init(FEATURES_ON, FEATURES_SWITCHABLE);
+  dev.features.apply = (next) => setTwinFeatures(adapter, next);
   let error = startFunction(adapter);
   if (error === 0) {
     readMacAddress(adapter, dev.mac);
@@ -150,6 +179,7 @@ export function twinReinit(dev: NetDevice): number {
   const wasRunning = adapter.running;
   twinDown(adapter);
   adapter.flows.forget(adapter);
+  adapter.fdir.mode = 'off';
   adapter.admin.abort();
   const error = startFunction(adapter);
   if (error !== 0) return error;

@@ -2,7 +2,8 @@
 // are what the driver has added up, all as in ixgbe. With a debug channel (PciDev.debug, simulation only) the dump does not
 // count as an access, and comes with what the device has counted: accesses that it does not model, faults of queues.
 
-import type { EthtoolRegs, NetDevice } from '../netdev.ts';
+import type { EthtoolRegs } from '../ethtool.ts';
+import type { NetDevice } from '../netdev.ts';
 import { adapterOf } from './adapter.ts';
 import { EICR, EICS } from '../../hw/regs.ts';
 import { REGISTERS } from '../../hw/register-map.ts';

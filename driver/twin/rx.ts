@@ -72,6 +72,9 @@ export class RxRing {
   private segmentCount = 0;
   private refillTimer = false;
   private closed = false;
+  /** Report the hash, and checksum verdicts (`ethtool -K rxhash`, `rx`). */
+  hasHash = true;
+  hasChecksums = true;
   /** Set by the driver: schedules this queue's NAPI. */
   kick: () => void = () => undefined;
 
@@ -158,7 +161,7 @@ export class RxRing {
   /** Frees a buffer of the ring; a frame that the device put there and nobody harvested is lost, and told. */
   private discard(headAt: number): void {
     const { kernel } = this;
-    kernel.frameLost(kernel.memory.ownerAt(kernel.iovaOf(headAt + SKB_HEADROOM_BYTES)));
+    kernel.frameLost(kernel.memory.ownerAt(kernel.iovaOf(headAt + SKB_HEADROOM_BYTES)), this.dev);
     kernel.buffers.free(headAt);
   }
 
@@ -177,12 +180,14 @@ export class RxRing {
       return;
     }
     if ((status & RXD_STAT_FLM) !== 0) skb.mark = hash >>> 0;
-    else skb.hash = hash;
+    else skb.hash = this.hasHash ? hash : 0;
     skb.vlanTci = vlanTci;
     skb.rxQueue = this.queue + 1;
     const bad = status & (RXD_ERR_TCPE | RXD_ERR_IPE);
     skb.ipSummed =
-      (status & RXD_STAT_L4CS) !== 0 && bad === 0 ? CHECKSUM_UNNECESSARY : CHECKSUM_NONE;
+      (status & RXD_STAT_L4CS) !== 0 && bad === 0 && this.hasChecksums
+        ? CHECKSUM_UNNECESSARY
+        : CHECKSUM_NONE;
     eth_type_trans(skb, dev);
     this.stats.packets++;
     this.stats.bytes += skb.lenBytes;

@@ -14,6 +14,7 @@ import { NETDEV_TX_BUSY, NETDEV_TX_OK } from '../netdev.ts';
 import type { NetDevice } from '../netdev.ts';
 import type { SkBuff } from '../skb.ts';
 import { KernelDrop } from '../transmit.ts';
+import type { AtrSampler } from './atr.ts';
 import type { TxQueueStats } from './queue-stats.ts';
 import {
   DESCRIPTOR_BYTES,
@@ -57,6 +58,8 @@ export class TxRing {
   private used = 0;
   private contextTci = -1;
   private doorbellDue = false;
+  /** Teaches Flow Director the flows sent here; null: ATR is off. */
+  atr: AtrSampler | null = null;
 
   constructor(
     kernel: Kernel,
@@ -110,6 +113,7 @@ export class TxRing {
       skb.lenBytes = TX_MIN_BYTES;
     }
     this.post(skb);
+    if (this.atr !== null) this.atr.sample(skb);
     if (this.freeSlots < TX_SLOTS_NEEDED) kernel.netif_tx_stop_queue(dev, queue);
     this.doorbellDue = true;
     if (!kernel.netdev_xmit_more() || dev.txStopped[queue] !== 0) this.ring();

@@ -26,10 +26,13 @@ export const RXD_STAT_COPY = 1 << 18;
 export const RXD_STAT_VEXT = 1 << 9;
 /** The header did not fit its buffer. */
 export const RXD_HBO = 1 << 23;
+/** The Flow Director filter that matched lies too far down its chain. */
+export const RXD_ERR_FDIR_LEN = 1 << 20;
 export const RXD_ERR_RXE = 1 << 29;
 export const RXD_ERR_TCPE = 1 << 30;
 export const RXD_ERR_IPE = 1 << 31;
 /** RSS type, bits 3:0 of word 0. */
+export const RSS_TYPE_MASK = 15;
 export const RSS_TYPE_NONE = 0;
 export const RSS_TYPE_IPV4_TCP = 1;
 export const RSS_TYPE_IPV4 = 2;

@@ -9,6 +9,7 @@ import * as D from '../dma/descriptor.ts';
 import type { RxMeta } from './waiting-frames.ts';
 import * as K from '../parse/key-layout.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
+import type { RxSteering } from '../steering/rx-steering.ts';
 import type { Rss } from '../table/rss.ts';
 import * as R from '../regs.ts';
 import { fold, sumBytes } from '../wire/checksum.ts';
@@ -103,6 +104,14 @@ export function headerLengthOf(
     return l4At > 0 ? l4At : l3At + IPV6_HEADER_BYTES;
   if ((psrtype & R.PSRTYPE_L2HDR) === 0) return 0;
   return l3At > 0 ? l3At : ETH_HEADER_BYTES + VLAN_TAG_BYTES * key[K.K_VLAN_COUNT];
+}
+
+/** FDIRCTRL.REPORT_STATUS: the hash word names the filter (hash 31:16, software index or signature 15:0). */
+export function reportFilter(meta: RxMeta, steering: RxSteering): void {
+  const fdir = steering.flowDirector;
+  meta.hash = (fdir.hash << 16) | (fdir.id & 0xffff);
+  meta.packetInfo &= ~D.RSS_TYPE_MASK;
+  meta.status |= D.RXD_STAT_FLM | (fdir.isTooLong ? D.RXD_ERR_FDIR_LEN : 0);
 }
 
 function packetType(key: Uint32Array, flags: number): number {

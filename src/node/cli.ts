@@ -15,6 +15,7 @@ import { registerLookup } from './commands/lookup.ts';
 import { registerRecording } from './commands/recording.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerShell } from './commands/shell.ts';
+import { registerSteer } from './commands/steer.ts';
 import { registerValidate } from './commands/validate.ts';
 import { registerWhy } from './commands/why.ts';
 import { InputError } from './errors.ts';
@@ -41,6 +42,7 @@ async function main(): Promise<void> {
   registerConvert(program);
   registerLookup(program);
   registerRecording(program);
+  registerSteer(program);
   registerValidate(program);
   for (const command of program.commands) command.copyInheritedSettings(program);
   await program.parseAsync();

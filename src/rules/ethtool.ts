@@ -198,7 +198,8 @@ function parseValueMask(words: Words, field: FieldName): { value: number[]; mask
   return { value, mask };
 }
 
-function parseOptionValue(field: FieldName, text: string): number[] | null {
+/** A value of an option's field, words most significant first; null when it is none. */
+export function parseOptionValue(field: FieldName, text: string): number[] | null {
   const bits = FIELD_BITS[field];
   if (bits === 48) return parseMacWords(text);
   if (field.startsWith('ipv')) {

@@ -34,6 +34,14 @@ const deviceSchema = z.strictObject({
   queues: quantity.optional(),
   ringSlots: quantity.optional(),
   flowEntries: quantity.optional(),
+  /** Entries of the RSS indirection table. */
+  rssEntries: z.union([z.literal(128), z.literal(512), z.literal(2048)]).optional(),
+  /** Queues that one of its entries can name: 16 as the 82599, or 64. */
+  rssQueues: z.union([z.literal(16), z.literal(64)]).optional(),
+  /** RSS contexts beside the port's own. */
+  rssContexts: z.number().int().min(0).max(63).optional(),
+  /** Every n-th TCP packet sent teaches the device where its flow belongs (ATR); 0: off. */
+  atrSampleRate: z.number().int().min(0).max(255).optional(),
   /** Time that one flow-table command takes in the device. */
   flowInsert: durationPs.optional(),
   pcie: pcieSchema

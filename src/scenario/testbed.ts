@@ -26,8 +26,7 @@ import { PacketLedger } from '../report/ledger.ts';
 import type { TraceCollector } from '../report/trace.ts';
 import { attachNetfilter } from '../stack/netfilter/index.ts';
 import type { Netfilter } from '../stack/netfilter/index.ts';
-import { NetStack } from '../stack/net-stack.ts';
-import { StackDrop } from '../stack/outcome.ts';
+import { DRIVER_DROPS, NetStack } from '../stack/net-stack.ts';
 import { symmetricHash } from '../stack/tun/flow-hash.ts';
 import { COMMANDS } from './commands/table.ts';
 import { failed } from './commands/command.ts';
@@ -126,7 +125,7 @@ export class Testbed {
     });
     this.kernel.syncDevices = (nowPs) => this.nic.sync(nowPs);
     this.kernel.onSample = (id) => this.ledger.stack.onLocal(id, 'sample');
-    this.kernel.onFrameLost = (id) => this.ledger.stack.onDrop(id, StackDrop.DEV_DOWN);
+    this.kernel.onFrameLost = (id, reason) => this.ledger.stack.onDrop(id, DRIVER_DROPS[reason]);
     if (options.stack !== false) {
       this.netStack = new NetStack(this.kernel, this.ledger.stack);
       if (options.seed !== undefined) this.netStack.tun.flowHash = symmetricHash(options.seed);
@@ -155,6 +154,13 @@ export class Testbed {
       // A vector per queue pair, one for the link, one for the admin queue.
       overrides.vectors = Math.max(standard.vectors, Math.min(device.queues + 2, VECTORS_MAX));
     }
+    const { rssEntries, rssQueues, rssContexts } = device;
+    overrides.rss = {
+      ...standard.rss,
+      ...(rssEntries === undefined ? {} : { tableEntries: rssEntries }),
+      ...(rssQueues === undefined ? {} : { entryBits: rssQueues === 64 ? 6 : 4 }),
+      ...(rssContexts === undefined ? {} : { contexts: rssContexts }),
+    };
     if (device.flowEntries !== undefined)
       overrides.exactMatch = { ...standard.exactMatch, entries: device.flowEntries };
     if (device.flowInsert !== undefined)
@@ -169,6 +175,9 @@ export class Testbed {
         ? {}
         : { ioCache: { ...E5_IO_CACHE, shareBytes: host.ioCache } }),
       ...(device.ringSlots === undefined ? {} : { ringSlots: device.ringSlots }),
+      ...(device.atrSampleRate === undefined
+        ? {}
+        : { twin: { atrSampleRate: device.atrSampleRate } }),
       ports: scenario.ports.map((port) => ({
         name: port.name,
         promisc: port.promisc,

@@ -116,6 +116,15 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     this.ipv6Local = new Ipv6Local(this);
     this.tun = new TunDriver(this);
     attachClassifier(this.tc, this);
+    this.sysctl.register(
+      'net/core/rps_sock_flow_entries',
+      0,
+      (entries) => {
+        kernel.receiveSteering.setSockFlowEntries(entries);
+      },
+      0,
+      1 << 29,
+    );
     this.sysctl.register('net/ipv4/ip_forward', 0, (value) => {
       this.sysctl.set('net/ipv4/conf/all/forwarding', value === 0 ? '0' : '1');
     });
@@ -374,13 +383,16 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
   };
 }
 
-const DRIVER_DROPS: Readonly<Record<KernelDrop, StackDrop>> = {
+/** The stack's reason for each of the driver layer's. */
+export const DRIVER_DROPS: Readonly<Record<KernelDrop, StackDrop>> = {
   [KernelDrop.DEV_DOWN]: StackDrop.DEV_DOWN,
   [KernelDrop.QDISC_FULL]: StackDrop.QDISC_DROP,
   [KernelDrop.TX_ERROR]: StackDrop.TX_ERROR,
   [KernelDrop.NO_HANDLER]: StackDrop.UNHANDLED_PROTO,
   [KernelDrop.NOMEM]: StackDrop.NOMEM,
   [KernelDrop.RX_ERROR]: StackDrop.IP_INHDR,
+  [KernelDrop.CPU_BACKLOG]: StackDrop.CPU_BACKLOG,
+  [KernelDrop.RING_RESET]: StackDrop.RING_RESET,
 };
 
 /** eth_type_trans: to us, to all, to a group, to another station. */

@@ -34,6 +34,8 @@ export const StackDrop = {
   TUN_NO_QUEUE: 28,
   TUN_PURGED: 29,
   TC_INGRESS: 30,
+  CPU_BACKLOG: 31,
+  RING_RESET: 32,
 } as const;
 export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
 
@@ -73,6 +75,8 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
     text: 'thrown away with its tun queue, or by a read that could not take it',
   },
   { name: 'tc-ingress', text: 'dropped by a tc filter' },
+  { name: 'cpu-backlog', text: 'backlog of the CPU that RPS chose is full' },
+  { name: 'ring-reset', text: 'in a receive ring that was replaced (ethtool -G, -L, -K) or reset' },
 ];
 
 /** Which way software took a packet that it forwards. */

@@ -198,7 +198,7 @@ describe('ADD', () => {
       reason: 'out-device',
       message: 'dummy0 is not a port of this device',
     });
-    for (const dev of rig.devs) dev.hwTcOffload = false;
+    for (const dev of rig.devs) dev.features.request(new Map([['hw-tc-offload', false]]));
     expect(offload(rig, FLOW_OFFLOAD_ADD, flow(rig, 0))).toMatchObject({
       error: errnoName(EOPNOTSUPP),
       reason: 'offload-disabled',

@@ -36,7 +36,7 @@ describe('probe', () => {
     expect(rig.devs.map((dev) => dev.carrier)).toEqual([false, false]);
     rig.up();
     expect(rig.devs.map((dev) => dev.carrier)).toEqual([true, true]);
-    expect(must(rig.devs[0].ethtoolOps).get_drvinfo(rig.devs[0]).bus_info).toBe('0000:01:00.0');
+    expect(rig.devs[0].ethtoolOps?.get_drvinfo?.(rig.devs[0]).bus_info).toBe('0000:01:00.0');
     for (const dev of rig.devs) twinRemove(dev);
     expect([...rig.kernel.buffers.liveCount]).toEqual([0, 0, 0, 0]);
     expect(rig.kernel.buffers.coherentBytes).toBe(0);

@@ -138,9 +138,9 @@ export function fateCounts(rig: TwinRig): Record<string, number> {
 
 /** A statistic of ethtool -S by name. */
 export function ethtoolStat(dev: NetDevice, name: string): number {
-  const index = must(dev.ethtoolOps).get_strings(dev).indexOf(name);
+  const index = (dev.ethtoolOps?.get_strings?.(dev) ?? []).indexOf(name);
   if (index < 0) throw new Error(`no statistic ${name}`);
-  return must(dev.ethtoolOps).get_ethtool_stats(dev)[index];
+  return must(dev.ethtoolOps?.get_ethtool_stats?.(dev))[index];
 }
 
 /** An IPv4 UDP or TCP frame with correct lengths (header checksum correct, transport checksum 0). */

@@ -1,5 +1,6 @@
-// `echo VALUE > FILE` and `cat FILE` for what Linux has only as files: the NAPI attributes of a device in /sys/class/net, and the
-// softirq statistics of /proc/net/softnet_stat. /proc/sys is there too, as sysctl sees it; so are a tun device's flags and owners.
+// `echo VALUE > FILE` and `cat FILE` for what Linux has only as files: the NAPI attributes of a device in /sys/class/net, those of
+// its queues (queue-files.ts), the softirq statistics of /proc/net/softnet_stat. /proc/sys is there too, as sysctl sees it; so are a
+// tun device's flags and owners.
 //
 // softnet_stat has the 15 columns of Linux 6.1, hexadecimal: packets, drops, time_squeeze, then zeros for what the model does not
 // have (RPS, flow limits), the core's number in column 13.
@@ -8,6 +9,7 @@ import { EINVAL, ENOENT, strerror } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult, ShellCommand } from './command.ts';
+import { findQueueFile } from './queue-files.ts';
 
 const PS_PER_NS = 1000;
 /** gro_flush_timeout is an unsigned long, napi_defer_hard_irqs an unsigned int. */
@@ -60,6 +62,8 @@ function writeFile(ctx: CommandContext, file: string, text: string): number {
     const name = file.slice('/proc/sys/'.length);
     return ctx.stack.sysctl.has(name) ? Math.abs(ctx.stack.sysctl.set(name, text).error) : ENOENT;
   }
+  const queueFile = findQueueFile(file, ctx);
+  if (queueFile !== null) return Math.abs(queueFile.write(text.trim()));
   const [dev, attribute] = deviceOf(ctx, file);
   if (dev === null) return ENOENT;
   const value = /^\s*(0x[0-9a-f]+|\d+)\s*$/i.test(text) ? Number(text) : -1;
@@ -78,6 +82,8 @@ function readFile(ctx: CommandContext, file: string): string | null {
   }
   const tun = tunAttribute(ctx, file);
   if (tun !== null) return tun;
+  const queueFile = findQueueFile(file, ctx);
+  if (queueFile !== null) return `${queueFile.read()}\n`;
   const [dev, attribute] = deviceOf(ctx, file);
   if (dev === null) return null;
   const { napiDeferHardIrqs, groFlushTimeoutPs } = dev.napiDeferral;

@@ -1,8 +1,8 @@
 // The table of commands: one line a tool. What is not in it is "command not found".
 
 import { conntrack } from './conntrack/conntrack.ts';
-import { ethtool } from './ethtool.ts';
 import { flowtable } from './flowtable.ts';
+import { ethtool } from './ethtool/ethtool.ts';
 import { cat, echo } from './sysfs.ts';
 import { ip } from './ip.ts';
 import { nft } from './nft.ts';

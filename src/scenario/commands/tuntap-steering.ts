@@ -4,7 +4,7 @@
 // descriptor closed, since the device keeps the program.
 
 import { errnoName, strerror } from '../../../driver/errno.ts';
-import { DEFAULT_RSS_KEY } from '../../../driver/twin/adapter.ts';
+import { DEFAULT_RSS_KEY } from '../../../driver/twin/rss.ts';
 import type { NetStack } from '../../stack/net-stack.ts';
 import { BpfTextError, parseBpfText } from '../../stack/tun/bpf/insn.ts';
 import { writeVnetHash } from '../../stack/tun/steering-rss.ts';

@@ -1,7 +1,7 @@
 // What ethtool gets from a tun device (drivers/net/tun.c tun_ethtool_ops): driver information, channels, and rx-frames, which is the
 // batch that a write may gather. Everything else it does not have: EOPNOTSUPP.
 
-import type { EthtoolCoalesce, EthtoolOps } from '../../../driver/netdev.ts';
+import type { EthtoolCoalesce, EthtoolOps } from '../../../driver/ethtool.ts';
 import type { TunDevice } from './tun-device.ts';
 import { MAX_TAP_QUEUES } from './uapi.ts';
 
@@ -29,17 +29,10 @@ export function tunEthtoolOps(tun: TunDevice): EthtoolOps {
       other_count: 0,
       combined_count: tun.numqueues,
     }),
-    supported_coalesce_params: ['rx_max_coalesced_frames'],
-    get_coalesce: (): EthtoolCoalesce => ({
-      rx_coalesce_usecs: 0,
-      rx_max_coalesced_frames: tun.rxBatched,
-      tx_coalesce_usecs: 0,
-      tx_max_coalesced_frames: 0,
-      use_adaptive_rx_coalesce: 0,
-      use_adaptive_tx_coalesce: 0,
-    }),
+    supported_coalesce_params: ['rx-frames'],
+    get_coalesce: (): EthtoolCoalesce => ({ 'rx-frames': tun.rxBatched }),
     set_coalesce: (_dev, coalesce) => {
-      tun.rxBatched = Math.min(coalesce.rx_max_coalesced_frames, RX_BATCH_MAX);
+      tun.rxBatched = Math.min(coalesce['rx-frames'] ?? 0, RX_BATCH_MAX);
       return 0;
     },
   };

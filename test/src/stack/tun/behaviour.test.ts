@@ -337,8 +337,8 @@ describe('around it', () => {
     expect('set_channels' in ops || 'get_ringparam' in ops).toBe(false);
     const extack = { message: '', reason: '' };
     const coalesce = must(ops.get_coalesce?.(dev) ?? null);
-    ops.set_coalesce?.(dev, { ...coalesce, rx_max_coalesced_frames: 100 }, extack);
-    expect(ops.get_coalesce?.(dev).rx_max_coalesced_frames).toBe(64);
+    ops.set_coalesce?.(dev, { ...coalesce, 'rx-frames': 100 }, extack);
+    expect(ops.get_coalesce?.(dev)['rx-frames']).toBe(64);
     expect(rig.must('ethtool -i tap0')).toContain('driver: tun\nversion: 1.6\n');
     expect(rig.must('ethtool -i tap0')).toContain('bus-info: tap\n');
   });

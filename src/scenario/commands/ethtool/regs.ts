@@ -1,18 +1,27 @@
 // `ethtool -d DEV`: the register dump in the form that ethtool prints for ixgbe's 82599, line by line; then what only a model can
 // add: registers that were accessed and are not modelled, and faults of queues (nothing when there were none).
 
-import type { EthtoolRegs, NetDevice } from '../../../driver/netdev.ts';
-import { failed, ok } from './command.ts';
-import type { CommandResult } from './command.ts';
-import { DECODED, DUMPED } from './ethtool-regs-table.ts';
+import { ENODEV, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
+import type { EthtoolRegs } from '../../../../driver/ethtool.ts';
+import { failed, ok } from '../command.ts';
+import type { CommandResult } from '../command.ts';
+import type { Target } from './args.ts';
+import { DECODED, DUMPED } from './regs-table.ts';
 
 /** Column at which values begin. */
 const VALUE_COLUMN = 54;
 
+/** Exit status of `ethtool -d` on a device without registers to dump, and without a device. */
+const NO_DUMP_STATUS = 71;
+const NO_DEVICE_STATUS = 72;
+
 /** `ethtool -d`, `--register-dump`. */
-export function registerDump(dev: NetDevice): CommandResult {
+export function registerDump({ dev }: Target): CommandResult {
+  if (dev === null)
+    return failed(NO_DEVICE_STATUS, `Cannot get driver information: ${strerror(ENODEV)}\n`);
   const regs = dev.ethtoolOps?.get_regs?.(dev);
-  if (regs === undefined) return failed(71, 'Cannot get register dump: Operation not supported\n');
+  if (regs === undefined)
+    return failed(NO_DUMP_STATUS, `Cannot get register dump: ${strerror(EOPNOTSUPP)}\n`);
   return ok(
     [...decoded(regs), ...plain(regs), ...counted(regs)].map((line) => `${line}\n`).join(''),
   );

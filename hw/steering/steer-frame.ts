@@ -1,0 +1,27 @@
+// One received frame through the filters in front of RSS, and what its descriptor says of them.
+
+import type { DeviceContext } from '../context.ts';
+import type { PciFunction } from '../function.ts';
+import { reportFilter } from '../mac/rx-offload.ts';
+import type { RxMeta } from '../mac/waiting-frames.ts';
+import { TraceStep } from '../trace.ts';
+import { Mechanism } from './rx-steering.ts';
+
+/** Queue of a frame for which RSS has chosen `rssQueue`, STEER_DROP if a filter drops it; completes `meta`. */
+export function steerFrame(
+  ctx: DeviceContext,
+  fn: PciFunction,
+  meta: RxMeta,
+  rssQueue: number,
+  packetId: number,
+  frameAt: number,
+  atPs: number,
+): number {
+  const { steering } = fn;
+  const queue = steering.choose(rssQueue, fn.pipeline.key, ctx.packets.view, frameAt);
+  if (steering.mechanism === Mechanism.RSS_CONTEXT) meta.hash = fn.rss.hash;
+  if (steering.reportsFilter) reportFilter(meta, steering);
+  if (steering.mechanism !== Mechanism.RSS)
+    ctx.trace?.step(packetId, atPs, TraceStep.STEERED, steering.mechanism, steering.filter, queue);
+  return queue;
+}
