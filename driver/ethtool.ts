@@ -13,6 +13,14 @@ export interface EthtoolRingParam {
   tx_pending: number;
 }
 
+/** ethtool_pauseparam: flow control by 802.3x frames. */
+export interface EthtoolPauseParam {
+  /** Negotiated with the link partner (there is none that negotiates: always false). */
+  autoneg: boolean;
+  rx_pause: boolean;
+  tx_pause: boolean;
+}
+
 /** ethtool_drvinfo. */
 export interface EthtoolDrvInfo {
   driver: string;
@@ -176,6 +184,10 @@ export interface EthtoolOps {
   get_drvinfo?(dev: NetDevice): EthtoolDrvInfo;
   get_strings?(dev: NetDevice): string[];
   get_ethtool_stats?(dev: NetDevice): number[];
+  /** Line rate, Mb/s; −1 while the link is down (ETHTOOL_GLINKSETTINGS). */
+  get_link_speed?(dev: NetDevice): number;
+  get_pauseparam?(dev: NetDevice): EthtoolPauseParam;
+  set_pauseparam?(dev: NetDevice, param: EthtoolPauseParam, extack: ExtAck): number;
   get_ringparam?(dev: NetDevice): EthtoolRingParam;
   set_ringparam?(dev: NetDevice, param: EthtoolRingParam, extack: ExtAck): number;
   get_channels?(dev: NetDevice): EthtoolChannels;

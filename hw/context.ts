@@ -68,8 +68,10 @@ export class DeviceContext {
   dropRx(packetId: number, portIndex: number, reason: DropReason, atPs: number): void {
     const stats = this.stats[portIndex];
     stats.rxDrops[reason] = stats.rxDrops[reason] + 1;
-    if (reason === DropReason.RX_BUFFER_FULL) stats.add(C.RX_MISSED, 1);
-    else if (reason === DropReason.OVERSIZE) stats.add(C.RX_OVERSIZE, 1);
+    if (reason === DropReason.RX_BUFFER_FULL) {
+      stats.add(C.RX_MISSED, 1);
+      stats.add(C.RX_CLASS_MISSED + (this.ports[portIndex].split?.trafficClass ?? 0), 1);
+    } else if (reason === DropReason.OVERSIZE) stats.add(C.RX_OVERSIZE, 1);
     else if (reason === DropReason.UNDERSIZE) stats.add(C.RX_UNDERSIZE, 1);
     this.trace?.step(packetId, atPs, TraceStep.DROP, portIndex, reason, 0);
     this.observer.onDrop(packetId, portIndex, reason, atPs);

@@ -1,6 +1,7 @@
 // Registers of a function as a whole: reset and self-initialisation, EEPROM, semaphores, MAC and link, filters, packet buffers,
 // security gates. Times from a reset to the bits that tell of its end are assumed: drivers allow far more.
 
+import { resetFlowControl, splitChanged } from './mac/flow-control-registers.ts';
 import type { PciFunction } from './function.ts';
 import type { RegisterFile } from './register-file.ts';
 import { PS_PER_US } from './time/units.ts';
@@ -56,6 +57,7 @@ export class FunctionControl {
     port.rxBufferBytes = config.rxPacketBufferBytes;
     port.txBufferBytes = config.txPacketBufferBytes;
     port.txFillBytes = Infinity;
+    resetFlowControl(fn);
     this.txChanged();
     this.macChanged();
   }
@@ -182,7 +184,9 @@ export class FunctionControl {
     const port = fn.ctx.ports[fn.index];
     const sizeOf = (value: number): number => value & (SIZE_MASK << SIZE_SHIFT);
     regs.onWrite('RXPBSIZE', (i, value) => {
-      if (i === 0) port.rxBufferBytes = Math.min(sizeOf(value), config.rxPacketBufferBytes);
+      splitChanged(fn);
+      if (port.split !== null) port.rxBufferBytes = config.rxPacketBufferBytes;
+      else if (i === 0) port.rxBufferBytes = Math.min(sizeOf(value), config.rxPacketBufferBytes);
     });
     regs.onWrite('TXPBSIZE', (i, value) => {
       if (i === 0) port.txBufferBytes = Math.min(sizeOf(value), config.txPacketBufferBytes);

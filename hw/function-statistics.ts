@@ -20,7 +20,15 @@ export function wireStatistics(fn: PciFunction): void {
       return value;
     });
   };
-  regs.onRead('MPC', (i) => (i === 0 ? stats.take32(C.RX_MISSED) : 0));
+  single('MPC', C.RX_CLASS_MISSED);
+  single('LXONTXC', C.TX_XON);
+  single('LXOFFTXC', C.TX_XOFF);
+  single('LXONRXC', C.RX_XON);
+  single('LXOFFRXC', C.RX_XOFF);
+  single('PXONTXC', C.TX_PRIORITY_XON);
+  single('PXOFFTXC', C.TX_PRIORITY_XOFF);
+  single('PXONRXC', C.RX_PRIORITY_XON);
+  single('PXOFFRXC', C.RX_PRIORITY_XOFF);
   regs.onRead('RNBC', (i) => (i === 0 ? stats.take32(C.RX_NO_BUFFER) : 0));
   regs.onRead('MLFC', () => fn.link.takeDowns());
   single('PRC', C.RX_SIZE);

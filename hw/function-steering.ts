@@ -3,6 +3,7 @@
 // A Flow Director command is executed some time after FDIRCMD was written (steering/fdir-commands.ts); CMD reads non-zero until the
 // last one is done. A packet sees the table as it is when it arrives.
 
+import { splitChanged } from './mac/flow-control-registers.ts';
 import type { PciFunction } from './function.ts';
 import { FdirCommands } from './steering/fdir-commands.ts';
 import { swap32 } from './steering/queue-filters.ts';
@@ -56,6 +57,7 @@ function wireRss(fn: PciFunction): void {
   const regs = fn.registers;
   regs.onWrite('MRQC', (_i, value) => {
     fn.rss.mrqc = value;
+    splitChanged(fn);
   });
   regs.onWrite('RETA', (i, value) => setBytes(fn.rss.reta, 4 * i, value));
   regs.onRead('RETA', (i) => getBytes(fn.rss.reta, 4 * i));

@@ -14,6 +14,10 @@ import { TxUnit } from './dma/tx-unit.ts';
 import { Msix, type CauseSource, type MsixSink } from './irq/msix.ts';
 import { Link } from './control/link.ts';
 import type { Egress } from './mac/egress.ts';
+import { ClassBuffers } from './mac/class-buffers.ts';
+import { FlowControl } from './mac/flow-control.ts';
+import { wireFlowControl } from './mac/flow-control-registers.ts';
+import { TxPause, type HeldSink } from './mac/tx-pause.ts';
 import { MacFilter } from './mac/mac-filter.ts';
 import type { WaitingFrames } from './mac/waiting-frames.ts';
 import type { Pipeline } from './pipeline/pipeline.ts';
@@ -72,6 +76,10 @@ export class PciFunction implements CauseSource {
   readonly filter: MacFilter;
   readonly msix: Msix;
   readonly link: Link;
+  readonly flow: FlowControl;
+  /** What the link partner paused, and the receive buffer's split: the port has them while they are in force. */
+  readonly pause: TxPause;
+  readonly split = new ClassBuffers();
   readonly control: FunctionControl;
   readonly txUnit = new TxUnit();
   readonly admin: AdminQueue;
@@ -127,6 +135,14 @@ export class PciFunction implements CauseSource {
     this.filter = new MacFilter((offset) => this.registers.peek(offset));
     const latencyPs = ctx.config.pcie.writeLatencyPs;
     this.msix = new Msix(index, vectors, ctx.scheduler, sink, this, latencyPs);
+    const held: HeldSink = (id, entry, bytes, at, lenBytes) =>
+      egress.sendHeld(index, id, entry, bytes.slice(at, at + lenBytes));
+    this.pause = new TxPause(ctx.ports[index], ctx.scheduler, ctx.config.maxFrameBytes, held, () =>
+      this.txResumed(),
+    );
+    this.flow = new FlowControl(ctx, index, this.pause);
+    this.flow.ownAddress = () => Uint8Array.from(ctx.macOf(index));
+    this.flow.send = (control) => egress.sendControl(index, control);
     this.link = new Link(ctx.ports[index], ctx.scheduler, this.msix);
     this.admin = new AdminQueue(ctx, tables, pipeline, this.msix, index);
     this.bar0 = this.makeBar0();
@@ -137,6 +153,7 @@ export class PciFunction implements CauseSource {
     wireSteering(this);
     wireInterruptRegisters(this);
     wireStatistics(this);
+    wireFlowControl(this);
     this.loadDefaults();
   }
 
@@ -207,6 +224,11 @@ export class PciFunction implements CauseSource {
     }
     this.pipeline.isFlowEnabled[this.index] = 1;
     this.pipeline.portMtuBytes[this.index] = 0;
+  }
+
+  /** A pause is over: transmit rings go on. */
+  private txResumed(): void {
+    for (const ring of this.txRings) ring.resume(this.ctx.scheduler.nowPs);
   }
 
   private txStaged(queueIndex: number, finishPs: number): void {

@@ -138,6 +138,8 @@ export class Nic {
     port.receive(lenBytes);
     stats.add(C.RX_FRAMES, 1);
     stats.add(C.RX_OCTETS, lenBytes + FCS_BYTES);
+    if (fn.flow.isListening && fn.flow.take(ctx.packets.view, frameAt, lenBytes))
+      return ctx.dropRx(packetId, portIndex, DropReason.MAC_CONTROL, port.arrivalPs);
     const refused = this.admit(fn, port, ctx.packets.view, frameAt, lenBytes);
     if (refused !== DropReason.NONE)
       return ctx.dropRx(packetId, portIndex, refused, port.arrivalPs);
@@ -343,6 +345,10 @@ export class Nic {
       if (reason === DropReason.NO_DESCRIPTOR && !ring.dropsWhenEmpty) return;
       waiting.pop();
       port.waitingBytes -= lenBytes;
+      if (port.split !== null) {
+        port.split.trafficClass = meta.trafficClass;
+        port.split.wait(-lenBytes);
+      }
       this.settle(fn, port, ring, reason, meta.packetId, lenBytes, nowPs);
     }
   }
@@ -360,6 +366,7 @@ export class Nic {
     const isTagged = view.getUint16(at + 12) === ETHERTYPE_VLAN;
     const maxBytes = fn.maxFrameBytes + (isTagged ? VLAN_TAG_BYTES : 0);
     if (lenBytes > maxBytes || lenBytes > this.config.maxFrameBytes) return DropReason.OVERSIZE;
+    if (port.split !== null) port.split.classify(view, at);
     return port.hasRoom(lenBytes) ? DropReason.NONE : DropReason.RX_BUFFER_FULL;
   }
 
@@ -440,8 +447,11 @@ export class Nic {
   private wait(fn: PciFunction, port: Port, frameAt: number, lenBytes: number): boolean {
     if (fn.waiting === null)
       fn.waiting = new WaitingFrames(this.config.rxPacketBufferBytes, this.config.maxFrameBytes);
+    this.meta.trafficClass = port.split === null ? 0 : port.split.trafficClass;
     if (!fn.waiting.push(this.meta, this.ctx.packets.bytes, frameAt, lenBytes)) return false;
     port.waitingBytes += lenBytes;
+    if (port.split !== null) port.split.wait(lenBytes);
+    if (fn.flow.isSending) fn.flow.raised(this.meta.trafficClass);
     return true;
   }
 
@@ -459,6 +469,7 @@ export class Nic {
       port.releasePs = ring.finishPs;
       port.hold(lenBytes);
       fn.rxStaged(ring.queueIndex, ring.finishPs);
+      if (fn.flow.isSending) fn.flow.raised(port.split === null ? 0 : port.split.trafficClass);
       return;
     }
     port.releasePs = atPs;

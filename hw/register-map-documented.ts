@@ -54,14 +54,8 @@ export const DOCUMENTED: readonly DocumentedDef[] = [
   at('ECC_CTRL', 0x11100, 2),
   // Flow control.
   at('PFCTOP', 0x03008, 1, 4, 0x8808),
-  at('FCTTV', 0x03200, 4),
-  at('FCRTL', 0x03220, 8),
   at('PXON2OFFCNT', 0x03240, 8),
-  at('FCRTH', 0x03260, 8),
-  at('FCRTV', 0x032a0),
-  at('FCCFG', 0x03d00),
   at('TFCS', 0x0ce00, 1, 4, 1),
-  at('MFLCN', 0x04294),
   at('FCAMAC', 0x04328, 2),
   // Receive.
   at('RXQ_64_TO_127', 0x0d000, 1024),
@@ -108,7 +102,6 @@ export const DOCUMENTED: readonly DocumentedDef[] = [
   at('MNGTXMAP', 0x0cd10),
   at('RTRPCS', 0x02430),
   at('RTTPCS', 0x0cd00),
-  at('RTRUP2TC', 0x03020),
   at('RTTUP2TC', 0x0c800),
   at('RTRPT4C', 0x02140, 8),
   at('RTRPT4S', 0x02160, 8),

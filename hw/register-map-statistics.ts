@@ -5,7 +5,7 @@ import { many, one, type RegisterDef } from './register-def.ts';
 import * as R from './regs.ts';
 
 export const STATISTICS_REGISTERS: readonly RegisterDef[] = [
-  many('MPC', R.MPC, 8, 'rc', 0, 'Missed packets: receive packet buffer full (buffer 0)'),
+  many('MPC', R.MPC, 8, 'rc', 0, 'Missed packets by traffic class: receive packet buffer full'),
   many(
     'RNBC',
     R.RNBC,

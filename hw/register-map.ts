@@ -3,6 +3,7 @@
 // which the 82599 shows the same register are `aliases`.
 
 import { many, one, type RegisterDef } from './register-def.ts';
+import { FLOW_CONTROL_REGISTERS } from './mac/flow-control-registers.ts';
 import { CONTROL_REGISTERS } from './register-map-control.ts';
 import { STATISTICS_REGISTERS } from './register-map-statistics.ts';
 import * as R from './regs.ts';
@@ -314,6 +315,7 @@ export const REGISTERS: readonly RegisterDef[] = [
   one('AUTOC2', R.AUTOC2, 'rw', 0, 'Kept, no effect'),
   one('LINKS', R.LINKS, 'hook', 0, 'Link status', 'SPEED 29:28 (3: 10 Gb/s and more), UP 30'),
   one('LINKS2', R.LINKS2, 'ro', 0, 'Link status 2'),
+  ...FLOW_CONTROL_REGISTERS,
   ...STATISTICS_REGISTERS,
   ...STEERING_REGISTERS,
 ];

@@ -37,7 +37,19 @@ export const C = {
   RX_NO_BUFFER: 106,
   /** Frames for the host with a wrong checksum (XEC). */
   RX_CHECKSUM_ERRORS: 107,
-  COUNT: 108,
+  /** Pause frames sent and received (LXONTXC, LXOFFTXC, LXONRXC, LXOFFRXC). */
+  TX_XON: 108,
+  TX_XOFF: 109,
+  RX_XON: 110,
+  RX_XOFF: 111,
+  /** 8 each: by class sent (PXONTXC, PXOFFTXC), by priority received (PXONRXC, PXOFFRXC). */
+  TX_PRIORITY_XON: 112,
+  TX_PRIORITY_XOFF: 120,
+  RX_PRIORITY_XON: 128,
+  RX_PRIORITY_XOFF: 136,
+  /** 8: frames missed by traffic class (MPC). */
+  RX_CLASS_MISSED: 144,
+  COUNT: 152,
 } as const;
 
 export class PortStats {

@@ -72,6 +72,9 @@ export class TwinAdapter {
   /** `ethtool -C adaptive-rx`: the interval follows the traffic instead of `interruptIntervalUs`. */
   adaptiveRx = false;
   atrSampleRate = 0;
+  /** 802.3x flow control: obey pause frames, send them (`ethtool -A`). */
+  rxPause = false;
+  txPause = false;
   firstCpu = 0;
   /** Port of the device that this function drives. */
   portIndex = 0;

@@ -14,10 +14,12 @@ import type {
   EthtoolCoalesce,
   EthtoolDrvInfo,
   EthtoolOps,
+  EthtoolPauseParam,
   EthtoolRingParam,
   RxFhChange,
   RxFhOps,
 } from '../ethtool.ts';
+import { setPause } from './flow-control.ts';
 import { zeroStats64 } from '../netdev.ts';
 import type { ExtAck, NetDevice } from '../netdev.ts';
 import { getRegs } from './regs-dump.ts';
@@ -58,6 +60,10 @@ function collect(adapter: TwinAdapter): [name: string, value: number][] {
     ['rx_crc_errors', hw.rxCrcErrors],
     ['rx_long_length_errors', hw.rxTooLong],
     ['rx_short_length_errors', hw.rxTooShort],
+    ['tx_flow_control_xon', hw.txXon],
+    ['rx_flow_control_xon', hw.rxXon],
+    ['tx_flow_control_xoff', hw.txXoff],
+    ['rx_flow_control_xoff', hw.rxXoff],
     ['tx_busy', sum(txStats, (tx) => tx.busy)],
     ['tx_restart_queue', sum(txStats, (tx) => tx.restarts)],
     ['alloc_rx_buff_failed', sum(rxStats, (rx) => rx.allocFailed)],
@@ -87,6 +93,10 @@ function collect(adapter: TwinAdapter): [name: string, value: number][] {
     list.push([`rx_queue_${q}_packets`, rx.packets], [`rx_queue_${q}_bytes`, rx.bytes]);
     list.push([`rx_queue_${q}_drops`, rx.drops + hardwareDrops]);
   });
+  for (let i = 0; i < 8; i++)
+    list.push([`tx_pb_${i}_pxon`, hw.txPriorityXon[i]], [`tx_pb_${i}_pxoff`, hw.txPriorityXoff[i]]);
+  for (let i = 0; i < 8; i++)
+    list.push([`rx_pb_${i}_pxon`, hw.rxPriorityXon[i]], [`rx_pb_${i}_pxoff`, hw.rxPriorityXoff[i]]);
   return list;
 }
 
@@ -174,6 +184,19 @@ export const TWIN_ETHTOOL_OPS: EthtoolOps = {
   },
 
   get_regs: getRegs,
+
+  get_link_speed(dev: NetDevice): number {
+    return dev.carrier ? adapterOf(dev).speedMbps : -1;
+  },
+
+  get_pauseparam(dev: NetDevice): EthtoolPauseParam {
+    const { rxPause, txPause } = adapterOf(dev);
+    return { autoneg: false, rx_pause: rxPause, tx_pause: txPause };
+  },
+
+  set_pauseparam(dev: NetDevice, param: EthtoolPauseParam, extack: ExtAck): number {
+    return setPause(adapterOf(dev), param, extack);
+  },
 
   get_ringparam(dev: NetDevice): EthtoolRingParam {
     const { rxSlots, txSlots } = adapterOf(dev);

@@ -2,6 +2,7 @@
 
 import { EIO } from '../errno.ts';
 import type { TwinAdapter } from './adapter.ts';
+import { writeFlowControl } from './flow-control.ts';
 import { writeIntervals } from './interval.ts';
 import { rxBufferFor } from './rx.ts';
 import type { RxRing } from './rx.ts';
@@ -76,6 +77,7 @@ export function configureUnits(adapter: TwinAdapter): void {
     bar0.write32(R.RQSMR(i), four >>> 0);
     bar0.write32(R.TQSM(i), four >>> 0);
   }
+  if (adapter.rxPause || adapter.txPause) writeFlowControl(adapter);
   bar0.write32(R.DMATXCTL, bar0.read32(R.DMATXCTL) | R.DMATXCTL_TE);
 }
 

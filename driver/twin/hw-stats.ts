@@ -20,7 +20,11 @@ import {
   RUC,
   TORL,
 } from '../../hw/regs.ts';
+import * as R from '../../hw/regs.ts';
 
+/** Traffic classes, and user priorities. */
+const CLASSES = 8;
+const MIN_FRAME_OCTETS = 64;
 /** Statistics counters per direction that the device has for queues. */
 export const QUEUE_COUNTERS = 16;
 const QBTC_L_ALIAS = 0x6034;
@@ -52,6 +56,17 @@ export class HardwareStats {
   macTxPackets = 0;
   macTxBytes = 0;
 
+  /** 802.3x frames sent and received (LXON..., LXOFF...). */
+  txXon = 0;
+  txXoff = 0;
+  rxXon = 0;
+  rxXoff = 0;
+  /** 802.1Qbb frames by class sent, by priority received. */
+  readonly txPriorityXon = new Float64Array(CLASSES);
+  readonly txPriorityXoff = new Float64Array(CLASSES);
+  readonly rxPriorityXon = new Float64Array(CLASSES);
+  readonly rxPriorityXoff = new Float64Array(CLASSES);
+
   private readonly bar0: Mmio;
   /** Offset → sum of what was read. */
   private readonly totals = new Map<number, number>();
@@ -75,7 +90,7 @@ export class HardwareStats {
     return value;
   }
 
-  /** Reads and adds all counters (about 35 register reads, charged). */
+  /** Reads and adds all counters (about 70 register reads, charged). */
   update(queueCount: number): void {
     for (let i = 0; i < 8; i++) this.rxMissed += this.take(MPC(i));
     for (let i = 0; i < Math.min(queueCount, QUEUE_COUNTERS); i++) {
@@ -94,5 +109,24 @@ export class HardwareStats {
     this.macRxBytes += this.take(GORCH) * 0x1_0000_0000;
     this.macTxBytes += this.take(GOTCL);
     this.macTxBytes += this.take(GOTCH) * 0x1_0000_0000;
+    this.updateFlowControl();
+  }
+
+  /** Pause frames. Those sent are in GPTC and GOTC too, from where they are taken out again, as ixgbe does. */
+  private updateFlowControl(): void {
+    const xon = this.take(R.LXONTXC);
+    const xoff = this.take(R.LXOFFTXC);
+    this.txXon += xon;
+    this.txXoff += xoff;
+    this.macTxPackets -= xon + xoff;
+    this.macTxBytes -= (xon + xoff) * MIN_FRAME_OCTETS;
+    this.rxXon += this.take(R.LXONRXC);
+    this.rxXoff += this.take(R.LXOFFRXC);
+    for (let i = 0; i < CLASSES; i++) {
+      this.txPriorityXon[i] += this.take(R.PXONTXC(i));
+      this.txPriorityXoff[i] += this.take(R.PXOFFTXC(i));
+      this.rxPriorityXon[i] += this.take(R.PXONRXC(i));
+      this.rxPriorityXoff[i] += this.take(R.PXOFFRXC(i));
+    }
   }
 }

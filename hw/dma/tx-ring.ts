@@ -245,10 +245,25 @@ export class TxRing implements EventHandler {
   /** Whether the transmit buffer has room now; makes the ring wait for it otherwise. */
   private hasRoom(atPs: number, lenBytes: number): boolean {
     const port = this.ctx.ports[this.portIndex];
+    if (port.pause !== null && port.pause.mask !== 0) {
+      const untilPs = port.pause.stoppedUntilPs(this.queueIndex);
+      if (untilPs > 0) {
+        this.resumeEvent = this.ctx.scheduler.schedule(untilPs, this);
+        return false;
+      }
+    }
     if (port.hasTxRoom(atPs, lenBytes)) return true;
     this.stalls++;
     this.resumeEvent = this.ctx.scheduler.schedule(port.txRoomPs(lenBytes), this);
     return false;
+  }
+
+  /** The end of a pause: looks again at once. */
+  resume(nowPs: number): void {
+    if (this.resumeEvent === NO_EVENT) return;
+    this.ctx.scheduler.cancel(this.resumeEvent);
+    this.resumeEvent = NO_EVENT;
+    this.process(nowPs);
   }
 
   private takeChain(atPs: number): void {

@@ -45,6 +45,17 @@ export class Egress {
     const port = this.ctx.ports[portIndex];
     if (!port.isLinkUp) return DropReason.LINK_DOWN;
     const bytes = this.ctx.packets.bytes;
+    if (port.pause !== null && port.pause.mask !== 0 && queueIndex < 0) {
+      const held = port.pause.hold(
+        packetId,
+        entryHandle,
+        this.ctx.packets.view,
+        bytes,
+        at,
+        lenBytes,
+      );
+      if (held !== 0) return held > 0 ? DropReason.NONE : DropReason.TX_BUFFER_FULL;
+    }
     let outBytes = lenBytes;
     if (port.padsShort && lenBytes < MIN_FRAME_BYTES) {
       for (let i = at + lenBytes; i < at + MIN_FRAME_BYTES; i++) bytes[i] = 0;
@@ -89,5 +100,48 @@ export class Egress {
     frame.endPs = port.endPs;
     this.ctx.observer.onEgress(frame);
     return DropReason.NONE;
+  }
+
+  /** A frame of the pipeline that waited for the end of a pause: the caller counted it when it was taken. */
+  sendHeld(portIndex: number, packetId: number, entryHandle: number, frame: Uint8Array): void {
+    const { packets, observer, scheduler } = this.ctx;
+    const at = packets.allocate();
+    packets.copyIn(at, frame, 0, frame.length);
+    this.readyPs = scheduler.nowPs;
+    const port = this.ctx.ports[portIndex];
+    const { pause } = port;
+    port.pause = null; // it has waited
+    const reason = this.send(portIndex, packetId, -1, entryHandle, at, frame.length);
+    port.pause = pause;
+    if (reason !== DropReason.NONE) observer.onDrop(packetId, portIndex, reason, scheduler.nowPs);
+  }
+
+  /** Sends a MAC control frame of the device's own, ahead of what waits for the line. */
+  sendControl(portIndex: number, control: Uint8Array): void {
+    const { packets, scheduler, stats, observer } = this.ctx;
+    const port = this.ctx.ports[portIndex];
+    if (!port.isLinkUp) return;
+    const at = packets.allocate();
+    packets.copyIn(at, control, 0, control.length);
+    port.readyPs = scheduler.nowPs;
+    port.transmitControl(control.length);
+    // As the 82599, which counts them among the frames sent (drivers subtract XON and XOFF again).
+    const counts = stats[portIndex];
+    counts.add(C.TX_FRAMES, 1);
+    counts.add(C.TX_TOTAL, 1);
+    counts.add(C.TX_MULTICAST, 1);
+    counts.add(C.TX_OCTETS, control.length + FCS_BYTES);
+    counts.countSize(C.TX_SIZE, control.length);
+    const frame = this.frame;
+    frame.portIndex = portIndex;
+    frame.packetId = -1;
+    frame.fromHost = false;
+    frame.queueIndex = -1;
+    frame.entryHandle = -1;
+    frame.at = at;
+    frame.lenBytes = control.length;
+    frame.startPs = port.startPs;
+    frame.endPs = port.endPs;
+    observer.onEgress(frame);
   }
 }

@@ -3,8 +3,11 @@
 // Line occupancy of a frame (spec/hardware.md 6): preamble and SFD 8, frame padded to 60, FCS 4, gap 12. The receive
 // buffer is a FIFO: bytes are held from the frame's last bit until its DMA (or its way through the pipeline) finishes,
 // kept as a ring of (finish time, bytes) and drained lazily, so it needs no event. The transmit buffer's level follows
-// from the transmit time line: what is not yet sent is what lies ahead of now. Left out: pause frames, EEE, errors.
+// from the transmit time line: what is not yet sent is what lies ahead of now. Pause frames: flow-control.ts,
+// tx-pause.ts; a buffer split by class: class-buffers.ts. Left out: EEE, errors.
 
+import type { ClassBuffers } from './class-buffers.ts';
+import type { TxPause } from './tx-pause.ts';
 import { Timeline } from '../time/timeline.ts';
 import { PS_PER_S } from '../time/units.ts';
 
@@ -40,6 +43,10 @@ export class Port {
   txBufferBytes: number;
   /** A transmit buffer filled beyond this takes no frame (TXPBTHRESH). */
   txFillBytes = Infinity;
+  /** The receive buffer's shares by traffic class; null: it is one buffer. */
+  split: ClassBuffers | null = null;
+  /** What the link partner asked to stop; null until it first did. */
+  pause: TxPause | null = null;
   /** Most bytes ever held in the receive buffer. */
   peakHeldBytes = 0;
 
@@ -84,17 +91,23 @@ export class Port {
 
   /** Whether the receive buffer has room for the frame at `arrivalPs`. */
   hasRoom(lenBytes: number): boolean {
-    const nowPs = this.arrivalPs;
+    this.drain(this.arrivalPs);
+    if (this.split !== null && !this.split.hasRoom(this.arrivalPs, lenBytes)) return false;
+    return (
+      this.heldBytes + this.waitingBytes + lenBytes <= this.rxBufferBytes &&
+      this.heldTail - this.heldHead <= this.heldMask
+    );
+  }
+
+  /** Takes what has left the receive buffer by `nowPs` out of its level. */
+  drain(nowPs: number): void {
     while (this.heldHead !== this.heldTail) {
       const i = this.heldHead & this.heldMask;
       if (this.heldPs[i] > nowPs) break;
       this.heldBytes -= this.heldLen[i];
       this.heldHead++;
     }
-    return (
-      this.heldBytes + this.waitingBytes + lenBytes <= this.rxBufferBytes &&
-      this.heldTail - this.heldHead <= this.heldMask
-    );
+    if (this.split !== null) this.split.drain(nowPs);
   }
 
   /** Notes that a frame leaves the receive buffer at `releasePs`. */
@@ -104,6 +117,7 @@ export class Port {
     this.heldPs[i] = this.releasePs;
     this.heldLen[i] = lenBytes;
     this.heldBytes += lenBytes;
+    if (this.split !== null) this.split.hold(this.releasePs, lenBytes);
     const level = this.heldBytes + this.waitingBytes;
     if (level > this.peakHeldBytes) this.peakHeldBytes = level;
   }
@@ -131,6 +145,16 @@ export class Port {
     const room = Math.min(this.txBufferBytes / 2, this.txBufferBytes - lenBytes, this.txFillBytes);
     const level = Math.floor(room) - 1;
     return level <= 0 ? this.txLine.freePs : this.txLine.freePs - level * this.psPerByte;
+  }
+
+  /** Sends a MAC control frame of this port's own at `readyPs`, ahead of whatever waits; sets `startPs` and `endPs`. */
+  transmitControl(lenBytes: number): void {
+    const line = this.txLine;
+    const costPs = (PREAMBLE_BYTES + lenBytes + FCS_BYTES + GAP_BYTES) * this.psPerByte;
+    this.startPs = this.readyPs;
+    this.endPs = this.readyPs + costPs - GAP_BYTES * this.psPerByte;
+    line.freePs = (line.freePs > this.readyPs ? line.freePs : this.readyPs) + costPs;
+    line.busyPs += costPs;
   }
 
   /** Sends a frame that is ready at `readyPs`; sets `startPs` and `endPs`; false when the buffer is full. */

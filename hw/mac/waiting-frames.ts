@@ -19,11 +19,13 @@ export class RxMeta {
   tagAt = 12;
   /** Where header split cuts, bytes from the start of the frame; 0: nowhere. */
   headerBytes = 0;
+  /** Share of the receive buffer that the frame lies in. */
+  trafficClass = 0;
 }
 
-const META_WORDS = 11;
-const M_AT = 9;
-const M_LEN = 10;
+const META_WORDS = 12;
+const M_AT = 10;
+const M_LEN = 11;
 
 export class WaitingFrames {
   /** Frames in the FIFO. */
@@ -70,6 +72,7 @@ export class WaitingFrames {
     this.meta[m + 6] = meta.vlanTci;
     this.meta[m + 7] = meta.tagAt;
     this.meta[m + 8] = meta.headerBytes;
+    this.meta[m + 9] = meta.trafficClass;
     this.meta[m + M_AT] = to;
     this.meta[m + M_LEN] = lenBytes;
     this.writeAt = to + lenBytes;
@@ -90,6 +93,7 @@ export class WaitingFrames {
     meta.vlanTci = this.meta[m + 6];
     meta.tagAt = this.meta[m + 7];
     meta.headerBytes = this.meta[m + 8];
+    meta.trafficClass = this.meta[m + 9];
     this.at = this.meta[m + M_AT];
     this.lenBytes = this.meta[m + M_LEN];
     return true;

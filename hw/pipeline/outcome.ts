@@ -65,6 +65,7 @@ export const DropReason = {
   TX_MALFORMED: 12,
   METER: 13,
   GROUP_EMPTY: 14,
+  MAC_CONTROL: 15,
 } as const;
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];
 
@@ -85,4 +86,5 @@ export const DROP_REASONS: readonly { name: string; text: string }[] = [
   { name: 'tx-malformed', text: 'transmit descriptor chain is not a valid frame' },
   { name: 'meter', text: 'above the rate of a meter of the staged tables' },
   { name: 'group-empty', text: 'no bucket of the group takes it' },
+  { name: 'mac-control', text: 'a pause frame: acted upon in the MAC, it goes no further' },
 ];
