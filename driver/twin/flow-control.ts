@@ -20,7 +20,7 @@ import {
   MFLCN_DPF,
   MFLCN_RFCE,
 } from '../../hw/mac/flow-control-registers.ts';
-import { RXPBSIZE } from '../../hw/regs.ts';
+import { RXPBSIZE, SRRCTL, SRRCTL_DROP_EN } from '../../hw/regs.ts';
 
 /** IXGBE_DEFAULT_FCPAUSE: as long as the format allows; an XON ends it. */
 const PAUSE_QUANTA = 0xffff;
@@ -60,6 +60,14 @@ export function writeFlowControl(adapter: TwinAdapter): void {
   bar0.write32(FCRTH(0), isOn ? ((high & FC_THRESHOLD_MASK) | FCRTH_FCEN) >>> 0 : 0);
 }
 
+/**
+ * Whether a queue without descriptors drops (SRRCTL.DROP_EN). As ixgbe: with several queues one must not hold up the others,
+ * unless pause frames keep the buffer from filling.
+ */
+export function dropsWhenEmpty(adapter: TwinAdapter): boolean {
+  return adapter.queueCount > 1 && !adapter.txPause;
+}
+
 /** ETHTOOL_SPAUSEPARAM: 0, or −EINVAL for negotiation, which needs a partner that negotiates. */
 export function setPause(adapter: TwinAdapter, param: EthtoolPauseParam, extack: ExtAck): number {
   if (param.autoneg) {
@@ -69,6 +77,12 @@ export function setPause(adapter: TwinAdapter, param: EthtoolPauseParam, extack:
   }
   adapter.rxPause = param.rx_pause;
   adapter.txPause = param.tx_pause;
-  if (adapter.running) writeFlowControl(adapter);
+  if (!adapter.running) return 0;
+  writeFlowControl(adapter);
+  const { bar0 } = adapter;
+  for (const { queue } of adapter.rxRings) {
+    const rest = bar0.read32(SRRCTL(queue)) & ~SRRCTL_DROP_EN;
+    bar0.write32(SRRCTL(queue), (rest | (dropsWhenEmpty(adapter) ? SRRCTL_DROP_EN : 0)) >>> 0);
+  }
   return 0;
 }

@@ -2,7 +2,7 @@
 
 import { EIO } from '../errno.ts';
 import type { TwinAdapter } from './adapter.ts';
-import { writeFlowControl } from './flow-control.ts';
+import { dropsWhenEmpty, writeFlowControl } from './flow-control.ts';
 import { writeIntervals } from './interval.ts';
 import { rxBufferFor } from './rx.ts';
 import type { RxRing } from './rx.ts';
@@ -97,8 +97,7 @@ export function enableRxRing(adapter: TwinAdapter, ring: RxRing): number {
   bar0.write32(R.RDLEN(q), ring.slots * DESCRIPTOR_BYTES);
   bar0.write32(R.RDH(q), 0);
   bar0.write32(R.RDT(q), 0);
-  // As ixgbe: with several queues one without descriptors must not block the others.
-  const drop = adapter.queueCount > 1 ? R.SRRCTL_DROP_EN : 0;
+  const drop = dropsWhenEmpty(adapter) ? R.SRRCTL_DROP_EN : 0;
   bar0.write32(R.SRRCTL(q), sizeKib | R.SRRCTL_DESCTYPE_ADV_ONEBUF | drop);
   bar0.write32(R.RXDCTL(q), rxControl(adapter));
   const on = waitFor(adapter, 10, () => (bar0.read32(R.RXDCTL(q)) & R.RXDCTL_ENABLE) !== 0);

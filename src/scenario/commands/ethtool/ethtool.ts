@@ -1,4 +1,4 @@
-// ethtool(8), version 6.1: -i, -S, -g, -G, -l, -L, -c, -C, -k, -K, -d, -x, -X, -n, -N, with the long names. Output, messages and exit
+// ethtool(8), version 6.1: DEV alone, -i, -S, -a, -A, -g, -G, -l, -L, -c, -C, -k, -K, -d, -x, -X, -n, -N, with the long names. Output, messages and exit
 // statuses as recorded from the real tool (fixtures/recordings/ethtool); --json where it has it (-k). Other options are refused as
 // an unknown argument is.
 
@@ -8,6 +8,7 @@ import type { CommandContext, CommandResult, ShellCommand } from '../command.ts'
 import { badArguments } from './args.ts';
 import type { Target } from './args.ts';
 import { setFeatures, showFeatures } from './features.ts';
+import { linkSettings, setPause, showPause } from './link.ts';
 import { registerDump } from './regs.ts';
 import {
   setChannels,
@@ -31,6 +32,8 @@ type Option = (target: Target, words: string[], json: boolean) => CommandResult;
 const OPTIONS: readonly (readonly [names: readonly string[], run: Option])[] = [
   [['-i', '--driver'], driverInfo],
   [['-S', '--statistics'], statistics],
+  [['-a', '--show-pause'], showPause],
+  [['-A', '--pause'], setPause],
   [['-g', '--show-ring'], showRings],
   [['-G', '--set-ring'], setRings],
   [['-l', '--show-channels'], showChannels],
@@ -50,8 +53,10 @@ const WITH_JSON: readonly Option[] = [showFeatures];
 
 export const ethtool: ShellCommand = {
   name: 'ethtool',
-  summary: 'settings of a device: -i -S -g -G -l -L -c -C -k -K -d -x -X -n -N',
+  summary: 'settings of a device: DEV, -i -S -a -A -g -G -l -L -c -C -k -K -d -x -X -n -N',
   run(args: string[], ctx: CommandContext): CommandResult {
+    const only = args.length === 1 ? ctx.kernel.dev_get_by_name(args[0]) : null;
+    if (only !== null) return linkSettings(only);
     const json = args[0] === '--json';
     const [word, name, ...words] = json ? args.slice(1) : args;
     const option = OPTIONS.find(([names]) => names.includes(word ?? ''))?.[1];

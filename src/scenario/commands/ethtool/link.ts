@@ -1,0 +1,77 @@
+// ethtool(8) 6.1: link settings (`ethtool DEV`) and pause parameters (-a, -A). Text as ethtool prints it over netlink.
+
+import { EOPNOTSUPP } from '../../../../driver/errno.ts';
+import type { ExtAck, NetDevice } from '../../../../driver/netdev.ts';
+import { ok } from '../command.ts';
+import type { CommandResult } from '../command.ts';
+import { netlinkError, noDevice, readParameters } from './args.ts';
+import type { ParameterKind, Target } from './args.ts';
+
+const PAUSE_KINDS: Readonly<Record<string, ParameterKind>> = {
+  autoneg: 'switch',
+  rx: 'switch',
+  tx: 'switch',
+};
+
+/** `ethtool DEV`. */
+export function linkSettings(dev: NetDevice): CommandResult {
+  const speedMbps = dev.ethtoolOps?.get_link_speed?.(dev);
+  if (speedMbps === undefined)
+    return ok(`Settings for ${dev.name}:\n\tLink detected: ${dev.carrier ? 'yes' : 'no'}\n`);
+  const isKnown = speedMbps >= 0;
+  return ok(
+    `Settings for ${dev.name}:\n` +
+      '\tSupported ports: [  ]\n' +
+      '\tSupported link modes:   Not reported\n' +
+      '\tSupported pause frame use: Symmetric Receive-only\n' +
+      '\tSupports auto-negotiation: No\n' +
+      '\tSupported FEC modes: Not reported\n' +
+      '\tAdvertised link modes:  Not reported\n' +
+      '\tAdvertised pause frame use: No\n' +
+      '\tAdvertised auto-negotiation: No\n' +
+      '\tAdvertised FEC modes: Not reported\n' +
+      `\tSpeed: ${isKnown ? `${speedMbps}Mb/s` : 'Unknown!'}\n` +
+      `\tDuplex: ${isKnown ? 'Full' : 'Unknown! (255)'}\n` +
+      '\tAuto-negotiation: off\n' +
+      '\tPort: Other\n' +
+      '\tPHYAD: 0\n' +
+      '\tTransceiver: internal\n' +
+      `\tLink detected: ${dev.carrier ? 'yes' : 'no'}\n`,
+  );
+}
+
+/** `ethtool -a DEV`. */
+export function showPause({ dev }: Target): CommandResult {
+  if (dev === null) return noDevice();
+  const pause = dev.ethtoolOps?.get_pauseparam?.(dev);
+  if (pause === undefined) return netlinkError('', EOPNOTSUPP);
+  const word = (isOn: boolean): string => (isOn ? 'on' : 'off');
+  return ok(
+    `Pause parameters for ${dev.name}:\n` +
+      `Autonegotiate:\t${word(pause.autoneg)}\n` +
+      `RX:\t\t${word(pause.rx_pause)}\n` +
+      `TX:\t\t${word(pause.tx_pause)}\n\n`,
+  );
+}
+
+/** `ethtool -A DEV [autoneg on|off] [rx on|off] [tx on|off]`. */
+export function setPause({ dev }: Target, words: string[]): CommandResult {
+  const asked = readParameters('-A', words, PAUSE_KINDS);
+  if (!(asked instanceof Map)) return asked as CommandResult;
+  if (dev === null) return noDevice();
+  const ops = dev.ethtoolOps;
+  const pause = ops?.get_pauseparam?.(dev);
+  if (ops?.set_pauseparam === undefined || pause === undefined) return netlinkError('', EOPNOTSUPP);
+  const value = (name: string, now: boolean): boolean => {
+    const wished: unknown = asked.get(name);
+    return wished === undefined ? now : wished === 1;
+  };
+  const wished = {
+    autoneg: value('autoneg', pause.autoneg),
+    rx_pause: value('rx', pause.rx_pause),
+    tx_pause: value('tx', pause.tx_pause),
+  };
+  const extack: ExtAck = { message: '', reason: '' };
+  const error = ops.set_pauseparam(dev, wished, extack);
+  return error === 0 ? ok() : netlinkError(extack.message, error);
+}
