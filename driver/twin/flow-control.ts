@@ -5,7 +5,8 @@
 
 import type { TwinAdapter } from './adapter.ts';
 import { EINVAL } from '../errno.ts';
-import type { EthtoolPauseParam, ExtAck } from '../netdev.ts';
+import type { EthtoolPauseParam } from '../ethtool.ts';
+import type { ExtAck } from '../netdev.ts';
 import {
   FCCFG,
   FCCFG_TFCE_802_3X,

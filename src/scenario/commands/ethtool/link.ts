@@ -4,7 +4,7 @@ import { EOPNOTSUPP } from '../../../../driver/errno.ts';
 import type { ExtAck, NetDevice } from '../../../../driver/netdev.ts';
 import { ok } from '../command.ts';
 import type { CommandResult } from '../command.ts';
-import { netlinkError, noDevice, readParameters } from './args.ts';
+import { isResult, netlinkError, noDevice, readParameters } from './args.ts';
 import type { ParameterKind, Target } from './args.ts';
 
 const PAUSE_KINDS: Readonly<Record<string, ParameterKind>> = {
@@ -57,13 +57,13 @@ export function showPause({ dev }: Target): CommandResult {
 /** `ethtool -A DEV [autoneg on|off] [rx on|off] [tx on|off]`. */
 export function setPause({ dev }: Target, words: string[]): CommandResult {
   const asked = readParameters('-A', words, PAUSE_KINDS);
-  if (!(asked instanceof Map)) return asked as CommandResult;
+  if (isResult(asked)) return asked;
   if (dev === null) return noDevice();
   const ops = dev.ethtoolOps;
   const pause = ops?.get_pauseparam?.(dev);
   if (ops?.set_pauseparam === undefined || pause === undefined) return netlinkError('', EOPNOTSUPP);
   const value = (name: string, now: boolean): boolean => {
-    const wished: unknown = asked.get(name);
+    const wished = asked.get(name);
     return wished === undefined ? now : wished === 1;
   };
   const wished = {
