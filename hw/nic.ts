@@ -34,7 +34,8 @@ import * as K from './parse/key-layout.ts';
 import { PSRTYPE } from './regs.ts';
 import { STEER_DROP } from './steering/rx-steering.ts';
 import { steerFrame } from './steering/steer-frame.ts';
-import { C, type PortStats, sumOf } from './stats.ts';
+import { checkPort } from './nic-invariants.ts';
+import { C, type PortStats } from './stats.ts';
 import type { Scheduler } from './time/scheduler.ts';
 import { cyclePs } from './time/units.ts';
 import { TraceStep } from './trace.ts';
@@ -311,23 +312,7 @@ export class Nic {
 
   /** Throws ModelError unless every frame is accounted for. */
   checkInvariants(): void {
-    this.functions.forEach((fn, i) => {
-      const stats = this.ctx.stats[i];
-      let staged = 0;
-      for (const ring of fn.rxRings) staged += ring.stagedPackets;
-      const waiting = fn.waiting === null ? 0 : fn.waiting.count;
-      const out = stats.forwarded + sumOf(stats.rxDrops) + stats.delivered + staged + waiting;
-      assert(
-        out === stats.framesIn + stats.copies,
-        `port ${i}: ${stats.framesIn} frames in, ${stats.copies} copies, ${out} accounted for (forwarded ${stats.forwarded}, ` +
-          `dropped ${sumOf(stats.rxDrops)}, delivered ${stats.delivered}, staged ${staged}, waiting ${waiting})`,
-      );
-      const sent = stats.txSent + sumOf(stats.txDrops);
-      assert(
-        sent === stats.txFetched,
-        `port ${i}: ${stats.txFetched} host frames fetched, ${sent} accounted for`,
-      );
-    });
+    this.functions.forEach((fn, i) => checkPort(fn, this.ctx.stats[i], i));
   }
 
   /** Frames that wait at a port go on, now that descriptors appeared (called by the function). */

@@ -1,5 +1,5 @@
-// ethtool(8), version 6.1: DEV alone, -i, -S, -a, -A, -g, -G, -l, -L, -c, -C, -k, -K, -d, -x, -X, -n, -N, with the long names. Output, messages and exit
-// statuses as recorded from the real tool (fixtures/recordings/ethtool); --json where it has it (-k). Other options are refused as
+// ethtool(8), version 6.1: DEV alone, -i, -S, -a, -A, -g, -G, -l, -L, -c, -C, -k, -K, -d, -x, -X, -n, -N, with the long names. Output,
+// messages and exit statuses as recorded from the real tool (fixtures/recordings/ethtool); --json where it has it (-k). Other options are refused as
 // an unknown argument is.
 
 import { ENODEV, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
