@@ -58,7 +58,7 @@ export interface TestbedOptions {
   ports?: readonly PortOptions[];
   cores?: number;
   frequencyMhz?: number;
-  /** Host memory, bytes; default 96 MiB. */
+  /** Host memory, bytes; default: what the rings' buffers need, at least 96 MiB. */
   memoryBytes?: number;
   /** Descriptors per ring of the reference driver; default 512. */
   ringSlots?: number;
@@ -83,7 +83,10 @@ export interface BusyTimes {
   cores: number[];
 }
 
-const DEFAULT_MEMORY_BYTES = 96 << 20;
+const LEAST_MEMORY_BYTES = 96 << 20;
+/** Receive buffer and transmit copy of a descriptor of the reference driver, bytes. */
+const BYTES_PER_SLOT = 4096;
+const DEFAULT_RING_SLOTS = 512;
 const DEFAULT_MTU_BYTES = 1500;
 /** MSI-X vectors of a function (82599 7.3.4). */
 const VECTORS_MAX = 64;
@@ -106,7 +109,7 @@ export class Testbed {
 
   constructor(options: TestbedOptions = {}) {
     const ports = options.ports ?? [{}, {}];
-    this.memory = new HostMemory(options.memoryBytes ?? DEFAULT_MEMORY_BYTES);
+    this.memory = new HostMemory(options.memoryBytes ?? memoryFor(options, ports.length));
     if (options.ioCache !== undefined) this.memory.ioCache = new IoCache(options.ioCache);
     this.kernel = new Kernel({
       scheduler: this.scheduler,
@@ -377,4 +380,11 @@ export class Testbed {
 
 function macBytes(text: string): Uint8Array {
   return Uint8Array.from(text.split(':').map((part) => parseInt(part, 16)));
+}
+
+/** Host memory that a machine of this size needs, bytes. */
+function memoryFor(options: TestbedOptions, portCount: number): number {
+  const queues = genericNic(options.device).queues;
+  const slots = options.ringSlots ?? DEFAULT_RING_SLOTS;
+  return Math.max(LEAST_MEMORY_BYTES, portCount * queues * slots * BYTES_PER_SLOT);
 }
