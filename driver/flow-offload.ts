@@ -1,7 +1,7 @@
 // What `ndo_flow_offload` hands a driver: one connection, as the RFC of November 2017 has it (both directions in one
 // object), each direction spelled out as match and actions so that a driver never looks into the stack.
 //
-// Not here: tc flower rules and TC_SETUP_FT flow blocks (today's form of the hook): a later addition beside this one.
+// Not here: tc flower rules and TC_SETUP_FT flow blocks, today's form of the hook: flow-block.ts and flow-rule.ts.
 
 import type { NetDevice } from './netdev.ts';
 

@@ -101,7 +101,7 @@ export class RxRing {
   private cached = 0;
   private readyCount = 0;
   private batchPs = 0;
-  /** Where `writeBuffer` put the last one. */
+  /** Where the last header or payload went. */
   private bufferIova = 0;
 
   constructor(ctx: DeviceContext, portIndex: number, queueIndex: number) {
@@ -345,6 +345,21 @@ export class RxRing {
     return always ? room : 0;
   }
 
+  /** Finds a descriptor in host memory (HostMemory.resolve); the queue stops where there is none. */
+  private resolveDescriptor(slot: number): boolean {
+    if (this.ctx.memory.resolve(this.descriptorIova(slot), DESCRIPTOR_BYTES)) return true;
+    this.stop(QueueFault.DESCRIPTOR_ADDRESS);
+    return false;
+  }
+
+  /** As `resolveDescriptor` for a buffer, which becomes `bufferIova`. */
+  private resolveBuffer(iova: number, lenBytes: number): boolean {
+    this.bufferIova = iova;
+    if (this.ctx.memory.resolve(iova, lenBytes)) return true;
+    this.stop(QueueFault.BUFFER_ADDRESS);
+    return false;
+  }
+
   private writeHeader(
     slot: number,
     packetId: number,
@@ -353,16 +368,9 @@ export class RxRing {
     lenBytes: number,
   ): boolean {
     const memory = this.ctx.memory;
-    if (!memory.resolve(this.descriptorIova(slot), DESCRIPTOR_BYTES)) {
-      this.stop(QueueFault.DESCRIPTOR_ADDRESS);
-      return false;
-    }
+    if (!this.resolveDescriptor(slot)) return false;
     const iova = rxHeaderIova(memory.region.view, memory.offset);
-    this.bufferIova = iova;
-    if (!memory.resolve(iova, lenBytes)) {
-      this.stop(QueueFault.BUFFER_ADDRESS);
-      return false;
-    }
+    if (!this.resolveBuffer(iova, lenBytes)) return false;
     memory.region.bytes.set(bytes.subarray(at, at + lenBytes), memory.offset);
     memory.setOwner(iova, packetId);
     return true;
@@ -405,17 +413,10 @@ export class RxRing {
     lenBytes: number,
   ): boolean {
     const memory = this.ctx.memory;
-    if (!memory.resolve(this.descriptorIova(slot), DESCRIPTOR_BYTES)) {
-      this.stop(QueueFault.DESCRIPTOR_ADDRESS);
-      return false;
-    }
-    const iova = rxBufferIova(memory.region.view, memory.offset);
-    this.bufferIova = iova;
+    if (!this.resolveDescriptor(slot)) return false;
     if (lenBytes === 0) return true; // all of it is in the header buffer
-    if (!memory.resolve(iova, lenBytes)) {
-      this.stop(QueueFault.BUFFER_ADDRESS);
-      return false;
-    }
+    const iova = rxBufferIova(memory.region.view, memory.offset);
+    if (!this.resolveBuffer(iova, lenBytes)) return false;
     if (lenBytes <= WORD_COPY_MAX_BYTES)
       copyWords(view, at, memory.region.view, memory.offset, lenBytes);
     else memory.region.bytes.set(bytes.subarray(at, at + lenBytes), memory.offset);

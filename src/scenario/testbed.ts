@@ -109,7 +109,9 @@ export class Testbed {
 
   constructor(options: TestbedOptions = {}) {
     const ports = options.ports ?? [{}, {}];
-    this.memory = new HostMemory(options.memoryBytes ?? memoryFor(options, ports.length));
+    const config = genericNic({ ...options.device, ports: ports.length });
+    const slots = options.ringSlots ?? DEFAULT_RING_SLOTS;
+    this.memory = new HostMemory(options.memoryBytes ?? memoryFor(config, slots));
     if (options.ioCache !== undefined) this.memory.ioCache = new IoCache(options.ioCache);
     this.kernel = new Kernel({
       scheduler: this.scheduler,
@@ -120,7 +122,7 @@ export class Testbed {
     });
     this.ledger.clock = this.scheduler;
     this.ledger.onFrame = (frame) => this.onFrame?.(frame);
-    this.nic = new Nic(genericNic({ ...options.device, ports: ports.length }), {
+    this.nic = new Nic(config, {
       scheduler: this.scheduler,
       memory: this.memory,
       msix: this.kernel,
@@ -383,8 +385,6 @@ function macBytes(text: string): Uint8Array {
 }
 
 /** Host memory that a machine of this size needs, bytes. */
-function memoryFor(options: TestbedOptions, portCount: number): number {
-  const queues = genericNic(options.device).queues;
-  const slots = options.ringSlots ?? DEFAULT_RING_SLOTS;
-  return Math.max(LEAST_MEMORY_BYTES, portCount * queues * slots * BYTES_PER_SLOT);
+function memoryFor({ ports, queues }: NicConfig, ringSlots: number): number {
+  return Math.max(LEAST_MEMORY_BYTES, ports * queues * ringSlots * BYTES_PER_SLOT);
 }

@@ -27,6 +27,25 @@ class SteerRig extends TwinRig {
     this.up();
   }
 
+  /** Accelerated RFS on, with so many flows a queue. */
+  accelerate(flowsPerQueue: number): void {
+    const [dev] = this.devs;
+    const rfs = this.kernel.receiveSteering;
+    dev.features.request(new Map([['rx-ntuple-filter', true]]));
+    this.advance(1e9);
+    rfs.setSockFlowEntries(1024);
+    for (let q = 0; q < 4; q++) rfs.setFlowCount(dev, q, flowsPerQueue);
+  }
+
+  /** Sends the flow, whose application then reads on another CPU than the packet came to. */
+  sendAndMove(spec: FrameSpec): { queue: number; hash: number; target: number } {
+    this.send(spec);
+    const { queue, hash } = this.last();
+    const target = (queue + 1) % 4;
+    this.kernel.receiveSteering.recordFlow(hash, target);
+    return { queue, hash, target };
+  }
+
   send(spec: FrameSpec, count = 1, gapPs = 20e6): void {
     const bytes = frame({ ...spec, dst: this.devs[0].mac });
     for (let i = 0; i < count; i++) this.inject(0, bytes, gapPs);
@@ -80,14 +99,8 @@ describe('RPS and RFS', () => {
     const rig = new SteerRig();
     const [dev] = rig.devs;
     const rfs = rig.kernel.receiveSteering;
-    dev.features.request(new Map([['rx-ntuple-filter', true]]));
-    rig.advance(1e9);
-    rfs.setSockFlowEntries(1024);
-    for (let q = 0; q < 4; q++) rfs.setFlowCount(dev, q, 64);
-    rig.send(FLOW);
-    const { queue, hash } = rig.last();
-    const target = (queue + 1) % 4;
-    rfs.recordFlow(hash, target);
+    rig.accelerate(64);
+    const { queue, target } = rig.sendAndMove(FLOW);
     rig.send(FLOW, 3);
     expect(rfs.steerCount).toBe(1);
     expect(rig.last()).toMatchObject({ cpu: target, queue: target });
@@ -106,16 +119,12 @@ describe('RPS and RFS', () => {
     const rig = new SteerRig();
     const [dev] = rig.devs;
     const rfs = rig.kernel.receiveSteering;
-    dev.features.request(new Map([['rx-ntuple-filter', true]]));
-    rfs.setSockFlowEntries(1024);
-    for (let q = 0; q < 4; q++) rfs.setFlowCount(dev, q, 64);
+    rig.accelerate(64);
     const adapter = must(twinAdapter(dev));
     const { arfs } = adapter;
+    const { queue, target } = rig.sendAndMove({ ...FLOW, v6: true });
     rig.send({ ...FLOW, v6: true });
-    const { queue, hash } = rig.last();
-    rfs.recordFlow(hash, (queue + 1) % 4);
-    rig.send({ ...FLOW, v6: true });
-    expect(rig.last()).toMatchObject({ cpu: (queue + 1) % 4, queue });
+    expect(rig.last()).toMatchObject({ cpu: target, queue });
     expect([rfs.steerCount, rfs.steerRefusals, arfs.count]).toEqual([1, 1, 0]);
     // The driver's errno, asked directly; and a table without room.
     const skb = must(rig.kernel.alloc_skb(128));
@@ -136,14 +145,8 @@ describe('RPS and RFS', () => {
     const rig = new SteerRig();
     const [dev] = rig.devs;
     const rfs = rig.kernel.receiveSteering;
-    dev.features.request(new Map([['rx-ntuple-filter', true]]));
-    rig.advance(1e9);
-    rfs.setSockFlowEntries(1024);
-    for (let q = 0; q < 4; q++) rfs.setFlowCount(dev, q, 2);
-    rig.send(FLOW);
-    const { queue, hash } = rig.last();
-    const target = (queue + 1) % 4;
-    rfs.recordFlow(hash, target);
+    rig.accelerate(2);
+    const { hash, target } = rig.sendAndMove(FLOW);
     rig.send(FLOW);
     const flowId = hash & 1;
     const id = 0x4000;

@@ -10,7 +10,7 @@
 
 import { twinAdapter } from '../../../driver/twin/adapter.ts';
 import { PS_PER_S } from '../../../hw/time/units.ts';
-import { parseAddress } from '../../stack/ip/address.ts';
+import { parseAddress, sameBytes } from '../../stack/ip/address.ts';
 import { connectionLines } from '../../stack/netfilter/conntrack/listing.ts';
 import {
   C_STATUS,
@@ -109,12 +109,15 @@ function matches(table: FlowTable, flow: Flow, filter: Filter): boolean {
   if (filter.protocol !== 0 && flow.protocol !== filter.protocol) return false;
   if (filter.sport >= 0 && l4 >>> 16 !== filter.sport) return false;
   if (filter.dport >= 0 && (l4 & 0xffff) !== filter.dport) return false;
-  if (filter.src !== null && !same(filter.src, tupleAddress(words, row, 0))) return false;
-  return filter.dst === null || same(filter.dst, tupleAddress(words, row, T_DST));
+  return (
+    isAddress(filter.src, tupleAddress(words, row, 0)) &&
+    isAddress(filter.dst, tupleAddress(words, row, T_DST))
+  );
 }
 
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+function isAddress(wanted: Uint8Array | null, address: Uint8Array): boolean {
+  if (wanted === null) return true;
+  return wanted.length === address.length && sameBytes(wanted, 0, address, 0, wanted.length);
 }
 
 function list(ctx: CommandContext, filter: Filter): CommandResult {
