@@ -3,6 +3,7 @@
 import type { Place, Statement } from './ast.ts';
 import type { Cursor } from './cursor.ts';
 import { NftError } from './lexer.ts';
+import { unsupported } from './refusal.ts';
 import { parseStatements } from './rule-parser.ts';
 import { priorityValue } from './ruleset.ts';
 import type { BaseHook } from './ruleset.ts';
@@ -40,10 +41,6 @@ export interface CounterSpec {
 }
 
 const HOOKS = new Set('prerouting input forward output postrouting ingress egress'.split(' '));
-
-function unsupported(place: Place): never {
-  throw new NftError('Could not process rule: Operation not supported', place.start, place.end);
-}
 
 /** Ends an item of a block: a newline or semicolon must stand before the brace (nft 1.0.6). */
 function endItem(cursor: Cursor): void {

@@ -5,10 +5,11 @@ import type { Family, Place, Statement } from './ast.ts';
 import { parseCtHelper } from './ct-statements.ts';
 import type { HelperSpec } from './ct-statements.ts';
 import { Cursor } from './cursor.ts';
-import { NftError, lex } from './lexer.ts';
+import { lex } from './lexer.ts';
 import type { Token } from './lexer.ts';
 import { parseChainBody, parseCounterBody, parseFlowTableBody } from './block-parser.ts';
 import type { ChainSpec, CounterSpec, FlowTableSpec } from './block-parser.ts';
+import { unsupported } from './refusal.ts';
 import { parseStatements } from './rule-parser.ts';
 import type { SetSpec } from './set-model.ts';
 import { parseSetBody, takeBraced } from './set-parser.ts';
@@ -126,10 +127,6 @@ function objectName(cursor: Cursor, word: string): string {
     cursor.fail();
   }
   return `ct ${second.text}`;
-}
-
-function unsupported(place: Place): never {
-  throw new NftError('Could not process rule: Operation not supported', place.start, place.end);
 }
 
 function parseFamily(cursor: Cursor, command: Command): void {

@@ -1,21 +1,14 @@
 // Deletions and flushes of a transaction. What is still referred to is refused with EBUSY.
 
-import { EBUSY, ENOENT, strerror } from '../../../../driver/errno.ts';
-import type { Place, Statement } from './ast.ts';
+import { EBUSY, ENOENT } from '../../../../driver/errno.ts';
+import type { Statement } from './ast.ts';
 import type { Change } from './changes.ts';
 import type { Command } from './command-parser.ts';
-import { NftError } from './lexer.ts';
+import { chainOf, tableOf } from './lookup.ts';
+import { refuseByKernel } from './refusal.ts';
 import type { Chain, Ruleset, Table } from './ruleset.ts';
 import { changeElements, usesSet } from './set-transaction.ts';
 import { jumpsTo } from './set-model.ts';
-
-function refuse(errno: number, place: Place): never {
-  throw new NftError(`Could not process rule: ${strerror(errno)}`, place.start, place.end);
-}
-
-function tableOf(ruleset: Ruleset, command: Command): Table {
-  return ruleset.find(command.family, command.table) ?? refuse(ENOENT, command.tablePlace);
-}
 
 function uses(table: Table, test: (s: Statement) => boolean): boolean {
   return table.chains.some((c) => c.rules.some((r) => r.statements.some(test)));
@@ -24,7 +17,7 @@ function uses(table: Table, test: (s: Statement) => boolean): boolean {
 /** Takes the one of this name out of its list. */
 function takeNamed<T extends { name: string }>(list: T[], command: Command): T {
   const at = list.findIndex((one) => one.name === command.name);
-  if (at < 0) refuse(ENOENT, command.namePlace);
+  if (at < 0) refuseByKernel(ENOENT, command.namePlace);
   return list.splice(at, 1)[0];
 }
 
@@ -48,37 +41,34 @@ export function applyDelete(ruleset: Ruleset, command: Command, changes: Change[
       return;
     case 'ct helper':
       if (uses(table, (s) => s.kind === 'ct-set' && s.key === 'helper' && s.name === name))
-        refuse(EBUSY, command.namePlace);
+        refuseByKernel(EBUSY, command.namePlace);
       takeNamed(table.helpers, command);
       return;
     case 'counter': {
       if (uses(table, (s) => s.kind === 'counter-name' && s.name === name))
-        refuse(EBUSY, namePlace);
+        refuseByKernel(EBUSY, namePlace);
       const counter = takeNamed(table.counters, command);
       changes.push({ verb: 'delete', object: 'counter', table, counter });
       return;
     }
     case 'set':
     case 'map': {
-      if (uses(table, (s) => usesSet(s, name))) refuse(EBUSY, namePlace);
+      if (uses(table, (s) => usesSet(s, name))) refuseByKernel(EBUSY, namePlace);
       const set = takeNamed(table.sets, command);
       changes.push({ verb: 'delete', object: 'set', table, set });
       return;
     }
     default:
-      if (uses(table, (s) => s.kind === 'flow' && s.flowtable === name)) refuse(EBUSY, namePlace);
+      if (uses(table, (s) => s.kind === 'flow' && s.flowtable === name))
+        refuseByKernel(EBUSY, namePlace);
       takeNamed(table.flowtables, command);
   }
-}
-
-function chainOf(table: Table, command: Command): Chain {
-  return table.chain(command.name) ?? refuse(ENOENT, command.namePlace);
 }
 
 function deleteRule(table: Table, command: Command, changes: Change[]): void {
   const chain = chainOf(table, command);
   const at = chain.rules.findIndex((r) => r.handle === command.handle);
-  if (at < 0) refuse(ENOENT, command.place);
+  if (at < 0) refuseByKernel(ENOENT, command.place);
   const [rule] = chain.rules.splice(at, 1);
   changes.push({ verb: 'delete', object: 'rule', table, chain, rule });
 }
@@ -94,7 +84,7 @@ function deleteChain(table: Table, command: Command, changes: Change[]): void {
     c.rules.some((r) => !own.has(r) && r.statements.some(isTarget)),
   );
   if (jumped || table.sets.some((set) => jumpsTo(set.elements, name)))
-    refuse(EBUSY, command.namePlace);
+    refuseByKernel(EBUSY, command.namePlace);
   for (const rule of chain.rules)
     changes.push({ verb: 'delete', object: 'rule', table, chain, rule });
   table.chains.splice(table.chains.indexOf(chain), 1);
@@ -127,7 +117,7 @@ export function applyFlush(ruleset: Ruleset, command: Command, changes: Change[]
   }
   const table = tableOf(ruleset, command);
   if (command.object === 'set' || command.object === 'map') {
-    const set = table.set(command.name) ?? refuse(ENOENT, command.namePlace);
+    const set = table.set(command.name) ?? refuseByKernel(ENOENT, command.namePlace);
     for (const element of set.elements.splice(0))
       changes.push({ verb: 'delete', object: 'element', table, set, element });
     return;

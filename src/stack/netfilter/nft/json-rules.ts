@@ -11,6 +11,12 @@ type Quote = (text: string) => string;
 export const quoteName: Quote = (text) =>
   /^[0-9a-fA-F.:]+$|^[a-z][a-z0-9-]*$/.test(text) ? text : `"${text}"`;
 
+/** How values of a field are written. */
+function quoteOf(field: string): Quote {
+  const isName = field === 'iifname' || field === 'oifname';
+  return isName ? (text) => `"${text}"` : (text) => text;
+}
+
 /** One statement. Throws JsonFault. */
 export function statementText(statement: unknown): string {
   if (!isObject(statement)) throw new JsonFault('Unexpected value, expected statement object.');
@@ -70,8 +76,7 @@ function matchText(value: unknown): string {
     throw error;
   }
   const op = scalar(match['op']);
-  const isName = left === 'iifname' || left === 'oifname';
-  const right = rhsText(match['right'], isName ? (text) => `"${text}"` : (text) => text);
+  const right = rhsText(match['right'], quoteOf(left));
   if (left.includes('&')) return `${left} ${op} ${right}`;
   return op === '==' || op === 'in' ? `${left} ${right}` : `${left} ${op} ${right}`;
 }
@@ -187,9 +192,7 @@ function valueText(value: unknown): string {
 function mapText(value: unknown, kind: string): string {
   const map = objectOf(value, `${kind} expression`);
   const key = leftText(map['key']);
-  const isName = key === 'iifname' || key === 'oifname';
-  const data = rhsText(map['data'], isName ? (text) => `"${text}"` : (text) => text);
-  return `${key} ${kind} ${data}`;
+  return `${key} ${kind} ${rhsText(map['data'], quoteOf(key))}`;
 }
 
 function natText(kind: string, value: unknown): string {

@@ -12,7 +12,7 @@ export interface Token {
   end: number;
 }
 
-/** A fault of the input or a refusal of the kernel, with the place that it is about. */
+/** A fault of the input or a refusal of the kernel (refusal.ts), with the place that it is about. */
 export class NftError extends Error {
   override readonly name = 'NftError';
   readonly start: number;
@@ -22,11 +22,6 @@ export class NftError extends Error {
     super(message);
     this.start = start;
     this.end = end;
-  }
-
-  /** Whether the kernel refused, not nft itself. */
-  get isKernel(): boolean {
-    return this.message.startsWith('Could not process rule');
   }
 }
 

@@ -1,11 +1,12 @@
 // What must hold of nat statements: what nft itself refuses (an inet rule that does not say which addresses, a port without a protocol
 // that has ports), and what the kernel refuses (a chain of the wrong type or hook, followed through jumps).
 
-import { EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
+import { EOPNOTSUPP } from '../../../../driver/errno.ts';
 import { hasPorts } from '../conntrack/tuple.ts';
 import type { Family, NatKind, NatStatement, Place, Statement } from './ast.ts';
 import { META_L4PROTO, META_NFPROTO, SOURCE_META } from './fields.ts';
 import { NftError } from './lexer.ts';
+import { refuseByKernel } from './refusal.ts';
 import type { BaseHook, Chain, Table } from './ruleset.ts';
 
 /** Hooks in which each kind may stand. */
@@ -82,7 +83,7 @@ function walk(table: Table, chain: Chain, base: BaseHook, place: Place, seen: Se
   for (const rule of chain.rules)
     for (const s of rule.statements) {
       if (s.kind === 'nat' && (base.type !== 'nat' || !HOOKS[s.nat].includes(base.hook)))
-        refuse(`Could not process rule: ${strerror(EOPNOTSUPP)}`, place);
+        refuseByKernel(EOPNOTSUPP, place);
       const target = s.kind === 'jump' ? table.chain(s.chain) : undefined;
       if (target !== undefined) walk(table, target, base, place, seen);
     }

@@ -24,6 +24,7 @@ import { jsonToSource } from './json-input.ts';
 import { JsonFault } from './json-shape.ts';
 import { listCommand } from './list.ts';
 import { MONITOR_JSON, MONITOR_TEXT, monitorJson, monitorText } from './monitor.ts';
+import { KernelRefusal } from './refusal.ts';
 import { Ruleset } from './ruleset.ts';
 import type { Family } from './ast.ts';
 import { applyCommand, copyRuleset, keepHandles } from './transaction.ts';
@@ -205,7 +206,7 @@ export class Nft {
         this.tellMonitors(changes);
       }
     } catch (error) {
-      if (error instanceof NftError && error.isKernel) keepHandles(next, this.ruleset);
+      if (error instanceof KernelRefusal) keepHandles(next, this.ruleset);
       throw error;
     } finally {
       // Without effect after a commit.

@@ -8,9 +8,9 @@ import { isCtSet, parseCtSet } from './ct-statements.ts';
 import { ctField, isPayload, isUnqualifiedMeta, metaField, payloadField } from './fields.ts';
 import type { Field } from './fields.ts';
 import { IPPROTO_TCP } from '../conntrack/tuple.ts';
-import { NftError } from './lexer.ts';
 import { parseLimit } from './limit.ts';
 import { parseNat } from './nat-parser.ts';
+import { unsupported } from './refusal.ts';
 import { parseMapRef } from './set-parser.ts';
 import { isBitmask } from './types.ts';
 import { parseRhs } from './value-parser.ts';
@@ -21,10 +21,6 @@ const UNSUPPORTED = new Set(
     ' ',
   ),
 );
-
-function unsupported(start: number, end: number): never {
-  throw new NftError('Could not process rule: Operation not supported', start, end);
-}
 
 /** Parses statements up to the end of the rule. */
 export function parseStatements(cursor: Cursor): Statement[] {
@@ -77,7 +73,7 @@ function parseStatement(cursor: Cursor): Statement {
   const meta = word === 'meta' || word === 'ct';
   if (meta && cursor.peek(2).text === 'set') return parseSetMark(cursor, word);
   if (word === 'mark' && cursor.peek(1).text === 'set') return parseSetMark(cursor, 'mark');
-  if (UNSUPPORTED.has(word)) unsupported(token.start, token.end);
+  if (UNSUPPORTED.has(word)) unsupported(token);
   return parseMatch(cursor);
 }
 
@@ -145,7 +141,8 @@ function parseReject(cursor: Cursor): Statement {
 
 function parseSetMark(cursor: Cursor, word: string): Statement {
   const start = cursor.next();
-  if (word !== 'mark' && !cursor.take('mark')) unsupported(start.start, cursor.token.end);
+  if (word !== 'mark' && !cursor.take('mark'))
+    unsupported({ start: start.start, end: cursor.token.end });
   cursor.expect('set');
   const target = word === 'ct' ? 'ct' : 'meta';
   if (cursor.token.kind === 'number')
@@ -182,8 +179,8 @@ function parseField(cursor: Cursor): Field {
       ? ctField(name.text)
       : payloadField(first.text, name.text);
   if (field !== null) return field;
-  if (isCt && CT_LATER.has(name.text)) unsupported(first.start, name.end);
-  if (isMeta && META_LATER.has(name.text)) unsupported(first.start, name.end);
+  if (isCt && CT_LATER.has(name.text)) unsupported({ start: first.start, end: name.end });
+  if (isMeta && META_LATER.has(name.text)) unsupported({ start: first.start, end: name.end });
   cursor.at--;
   return cursor.fail();
 }

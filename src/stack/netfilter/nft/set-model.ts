@@ -4,9 +4,10 @@
 // too, and two that overlap are refused unless they are equal. Left out: timeouts, dynamic sets, per-element counters,
 // auto-merge, concatenated keys.
 
-import { EEXIST, EINVAL, ENFILE, ENOENT, strerror } from '../../../../driver/errno.ts';
+import { EEXIST, EINVAL, ENFILE, ENOENT } from '../../../../driver/errno.ts';
 import type { Rhs, SetElement } from './ast.ts';
 import { NftError } from './lexer.ts';
+import { refuseByKernel } from './refusal.ts';
 import { compareScalars } from './types.ts';
 import type { Scalar, TypeName } from './types.ts';
 import { first, last } from './value-parser.ts';
@@ -31,10 +32,6 @@ export interface NamedSet extends SetSpec {
   handle: number;
 }
 
-function refuse(errno: number, element: SetElement): never {
-  throw new NftError(`Could not process rule: ${strerror(errno)}`, element.start, element.end);
-}
-
 /** Adds elements in place; `create` refuses those that exist. Returns the ones that are new. Throws NftError. */
 export function addElements(
   set: NamedSet,
@@ -47,16 +44,16 @@ export function addElements(
   if (set.interval) sorted.sort((a, b) => compareKeys(a.key, b.key));
   for (const element of sorted) {
     checkShape(set, element);
-    const same = set.elements.find((e) => sameKey(e.key, element.key));
-    if (same !== undefined) {
-      if (create || !sameData(same, element)) refuse(EEXIST, element);
+    const at = placeOf(set.elements, element.key);
+    const same = sameAt(set.elements, at, element.key);
+    if (same >= 0) {
+      if (create || !sameData(set.elements[same], element)) refuseByKernel(EEXIST, element);
       continue;
     }
-    if (set.elements.some((e) => overlap(e.key, element.key)))
+    if (overlapsAt(set.elements, at, element.key))
       throw new NftError('interval overlaps with an existing one', element.start, element.end);
-    if (set.size > 0 && set.elements.length >= set.size) refuse(ENFILE, element);
-    const at = set.elements.findIndex((e) => compareKeys(e.key, element.key) > 0);
-    set.elements.splice(at < 0 ? set.elements.length : at, 0, element);
+    if (set.size > 0 && set.elements.length >= set.size) refuseByKernel(ENFILE, element);
+    set.elements.splice(at, 0, element);
     added.push(element);
   }
   return added;
@@ -65,14 +62,38 @@ export function addElements(
 /** Removes elements by key; returns them as they were. Throws NftError (ENOENT). */
 export function removeElements(set: NamedSet, elements: readonly SetElement[]): SetElement[] {
   return elements.map((element) => {
-    const at = set.elements.findIndex((e) => sameKey(e.key, element.key));
-    if (at < 0) refuse(ENOENT, element);
+    const at = sameAt(set.elements, placeOf(set.elements, element.key), element.key);
+    if (at < 0) refuseByKernel(ENOENT, element);
     return set.elements.splice(at, 1)[0];
   });
 }
 
+/** Where the key belongs among elements in order: how many begin at or below it. */
+function placeOf(elements: readonly SetElement[], key: Rhs): number {
+  let [low, high] = [0, elements.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (compareKeys(elements[middle].key, key) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Place of the element with this key, -1 for none: elements are disjoint, so only the one below can be it. */
+function sameAt(elements: readonly SetElement[], at: number, key: Rhs): number {
+  return at > 0 && sameKey(elements[at - 1].key, key) ? at - 1 : -1;
+}
+
+/** Whether a neighbour reaches into the key (elements are disjoint: no other can). */
+function overlapsAt(elements: readonly SetElement[], at: number, key: Rhs): boolean {
+  return (
+    (at > 0 && overlap(elements[at - 1].key, key)) ||
+    (at < elements.length && overlap(elements[at].key, key))
+  );
+}
+
 function checkShape(set: NamedSet, element: SetElement): void {
-  if (set.isMap && element.data === null) refuse(EINVAL, element);
+  if (set.isMap && element.data === null) refuseByKernel(EINVAL, element);
   const { kind } = element.key;
   if (set.interval || (kind !== 'prefix' && kind !== 'range')) return;
   throw new NftError(

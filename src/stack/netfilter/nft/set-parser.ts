@@ -5,6 +5,7 @@ import type { MapRef, MapVerdict, SetElement } from './ast.ts';
 import { Cursor } from './cursor.ts';
 import { NftError } from './lexer.ts';
 import type { Token } from './lexer.ts';
+import { unsupported } from './refusal.ts';
 import type { SetSpec } from './set-model.ts';
 import { SET_TYPES, widthOf } from './types.ts';
 import type { TypeName } from './types.ts';
@@ -17,10 +18,6 @@ type DataType = TypeName | 'verdict';
 const OTHER_TYPES = new Set(
   'ether_addr arp_op uid gid ct_label realm classid dscp boolean'.split(' '),
 );
-
-function unsupported(token: Token): never {
-  throw new NftError('Could not process rule: Operation not supported', token.start, token.end);
-}
 
 /** `{ type T[: D]; flags …; size N; comment "…"; elements = { … } }` of `add set` or `add map`. */
 export function parseSetBody(

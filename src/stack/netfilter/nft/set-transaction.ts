@@ -6,16 +6,13 @@ import type { Change } from './changes.ts';
 import type { Command } from './command-parser.ts';
 import type { Field } from './fields.ts';
 import { NftError } from './lexer.ts';
+import { refuseByKernel } from './refusal.ts';
 import type { Table } from './ruleset.ts';
 import { addElements, removeElements } from './set-model.ts';
 import type { NamedSet, SetSpec } from './set-model.ts';
 import { parseElements } from './set-parser.ts';
 import { describe } from './types.ts';
 import type { TypeName } from './types.ts';
-
-function refuse(errno: number, place: Place): never {
-  throw new NftError(`Could not process rule: ${strerror(errno)}`, place.start, place.end);
-}
 
 /** nft looks names of sets up itself: without the kernel's words. */
 function missing(place: Place): never {
@@ -28,7 +25,7 @@ export function addSet(table: Table, spec: SetSpec, create: boolean, changes: Ch
   if (old !== undefined) {
     const isSame =
       old.isMap === spec.isMap && old.keyType === spec.keyType && old.dataType === spec.dataType;
-    if (create || !isSame || old.interval !== spec.interval) refuse(EEXIST, spec.place);
+    if (create || !isSame || old.interval !== spec.interval) refuseByKernel(EEXIST, spec.place);
     changes.push({ verb: 'add', object: 'set', table, set: old });
     insert(table, old, spec.elements, false, changes);
     return;
@@ -67,8 +64,8 @@ function insert(
 /** A chain that one may jump to: it exists and is no base chain. */
 export function checkTarget(table: Table, name: string, place: Place): void {
   const chain = table.chain(name);
-  if (chain === undefined) refuse(ENOENT, place);
-  if (chain.base !== null) refuse(EOPNOTSUPP, place);
+  if (chain === undefined) refuseByKernel(ENOENT, place);
+  if (chain.base !== null) refuseByKernel(EOPNOTSUPP, place);
 }
 
 /** Refuses a statement whose sets do not exist or are of another type. */

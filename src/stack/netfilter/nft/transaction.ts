@@ -1,7 +1,7 @@
 // Changes of the rule set: commands are applied to a copy, which replaces the rule set only when all of them could be done
 // (nf_tables' batch). Refusals carry the kernel's errno text and the place in the source that nft underlines.
 
-import { EEXIST, ENOENT, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
+import { EEXIST, ENOENT, EOPNOTSUPP } from '../../../../driver/errno.ts';
 import type { Binding } from '../flowtable/binding.ts';
 import type { Place, SetElement, Statement } from './ast.ts';
 import type { ChainSpec, CounterSpec, FlowTableSpec } from './block-parser.ts';
@@ -10,7 +10,8 @@ import type { Command } from './command-parser.ts';
 import { checkNat, checkNatPlaces, isNatChainRefused } from './nat-check.ts';
 import { helperOf } from '../conntrack/helpers.ts';
 import type { HelperSpec } from './ct-statements.ts';
-import { NftError } from './lexer.ts';
+import { chainOf, tableOf } from './lookup.ts';
+import { refuseByKernel } from './refusal.ts';
 import { applyDelete, applyFlush } from './deletion.ts';
 import { addSet, changeElements, checkSetUse, checkTarget } from './set-transaction.ts';
 import { Ruleset, Table } from './ruleset.ts';
@@ -29,10 +30,6 @@ export interface FlowTableCheck {
   ): { errno: number; binding: Binding };
   /** Undoes every bind since the last commit. */
   abort(): void;
-}
-
-function refuse(errno: number, place: Place): never {
-  throw new NftError(`Could not process rule: ${strerror(errno)}`, place.start, place.end);
 }
 
 /** A copy whose lists may be changed; rules and counters are shared. */
@@ -76,14 +73,6 @@ export function applyCommand(
   else applyAdd(ruleset, command, check, changes);
 }
 
-function tableOf(ruleset: Ruleset, command: Command): Table {
-  return ruleset.find(command.family, command.table) ?? refuse(ENOENT, command.tablePlace);
-}
-
-function chainOf(table: Table, command: Command): Chain {
-  return table.chain(command.name) ?? refuse(ENOENT, command.namePlace);
-}
-
 function applyAdd(
   ruleset: Ruleset,
   command: Command,
@@ -92,7 +81,8 @@ function applyAdd(
 ): void {
   if (command.object === 'table') {
     let table = ruleset.find(command.family, command.table);
-    if (table !== undefined && command.verb === 'create') refuse(EEXIST, command.tablePlace);
+    if (table !== undefined && command.verb === 'create')
+      refuseByKernel(EEXIST, command.tablePlace);
     if (table !== undefined) changes.push({ verb: 'add', object: 'table', table });
     if (table === undefined) {
       table = new Table(command.family, command.table, ruleset.nextTableHandle++);
@@ -134,7 +124,7 @@ function addChain(
   changes: Change[],
 ): void {
   const old = table.chain(spec.name);
-  if (spec.base !== null && isNatChainRefused(spec.base)) refuse(EOPNOTSUPP, spec.place);
+  if (spec.base !== null && isNatChainRefused(spec.base)) refuseByKernel(EOPNOTSUPP, spec.place);
   if (old === undefined) {
     const base = spec.base === null ? null : { ...spec.base };
     if (base !== null && base.hook === 'ingress') checkIngress(table, base, spec.place, check);
@@ -143,7 +133,7 @@ function addChain(
     changes.push({ verb: 'add', object: 'chain', table, chain });
     return;
   }
-  if (command.verb === 'create') refuse(EEXIST, spec.place);
+  if (command.verb === 'create') refuseByKernel(EEXIST, spec.place);
   changes.push({ verb: 'add', object: 'chain', table, chain: old });
   if (spec.base !== null) {
     const same =
@@ -151,24 +141,24 @@ function addChain(
       old.base.type === spec.base.type &&
       old.base.hook === spec.base.hook &&
       old.base.priority === spec.base.priority;
-    if (!same) refuse(EEXIST, spec.place);
+    if (!same) refuseByKernel(EEXIST, spec.place);
   }
   if (spec.policy === null) return;
-  if (old.base === null) refuse(EOPNOTSUPP, spec.place);
+  if (old.base === null) refuseByKernel(EOPNOTSUPP, spec.place);
   old.base.policy = spec.policy;
 }
 
 /** An ingress chain: of an inet table, type filter, on devices that exist. */
 function checkIngress(table: Table, base: BaseHook, place: Place, check: FlowTableCheck): void {
-  if (table.family !== 'inet' || base.type !== 'filter') refuse(EOPNOTSUPP, place);
+  if (table.family !== 'inet' || base.type !== 'filter') refuseByKernel(EOPNOTSUPP, place);
   const { errno } = check.bind(null, base.devices, false);
-  if (errno !== 0) refuse(errno, place);
+  if (errno !== 0) refuseByKernel(errno, place);
 }
 
 function renameChain(ruleset: Ruleset, command: Command, changes: Change[]): void {
   const table = tableOf(ruleset, command);
   const chain = chainOf(table, command);
-  if (table.chain(command.newName) !== undefined) refuse(EEXIST, command.newNamePlace);
+  if (table.chain(command.newName) !== undefined) refuseByKernel(EEXIST, command.newNamePlace);
   const renamed = { ...chain, name: command.newName };
   table.chains.splice(table.chains.indexOf(chain), 1, renamed);
   renameTargets(table, chain.name, command.newName);
@@ -204,7 +194,7 @@ function addRules(table: Table, spec: ChainSpec, changes: Change[]): void {
 function addCounter(table: Table, spec: CounterSpec, command: Command, changes: Change[]): void {
   const old = table.counter(spec.name);
   if (old !== undefined) {
-    if (command.verb === 'create') refuse(EEXIST, spec.place);
+    if (command.verb === 'create') refuseByKernel(EEXIST, spec.place);
     changes.push({ verb: 'add', object: 'counter', table, counter: old });
     return;
   }
@@ -216,11 +206,11 @@ function addCounter(table: Table, spec: CounterSpec, command: Command, changes: 
 
 function addHelper(table: Table, spec: HelperSpec, command: Command): void {
   if (table.helper(spec.name) !== undefined) {
-    if (command.verb === 'create') refuse(EEXIST, spec.place);
+    if (command.verb === 'create') refuseByKernel(EEXIST, spec.place);
     return;
   }
   const { name, type, protocol } = spec;
-  if (helperOf(type, protocol) === null) refuse(ENOENT, spec.place);
+  if (helperOf(type, protocol) === null) refuseByKernel(ENOENT, spec.place);
   const l3proto = spec.l3proto ?? table.family;
   table.helpers.push({ name, handle: table.nextHandle++, type, protocol, l3proto });
 }
@@ -233,19 +223,20 @@ function addFlowTable(
   check: FlowTableCheck,
 ): void {
   const old = table.flowtable(spec.name);
-  if (old !== undefined && command.verb === 'create') refuse(EEXIST, spec.place);
-  if (old === undefined && spec.hook === null) refuse(ENOENT, place);
-  if (spec.hook !== null && spec.hook !== 'ingress') refuse(EOPNOTSUPP, place);
+  if (old !== undefined && command.verb === 'create') refuseByKernel(EEXIST, spec.place);
+  if (old === undefined && spec.hook === null) refuseByKernel(ENOENT, place);
+  if (spec.hook !== null && spec.hook !== 'ingress') refuseByKernel(EOPNOTSUPP, place);
   if (old !== undefined) {
     const moved = spec.priority !== null && spec.priority !== old.priority;
-    if (moved || spec.offload !== old.offload) refuse(EOPNOTSUPP, place);
+    if (moved || spec.offload !== old.offload) refuseByKernel(EOPNOTSUPP, place);
   }
-  if (new Set(spec.devices).size !== spec.devices.length) refuse(EEXIST, place);
+  if (new Set(spec.devices).size !== spec.devices.length) refuseByKernel(EEXIST, place);
   for (const other of table.flowtables)
-    if (other !== old && other.devices.some((d) => spec.devices.includes(d))) refuse(EEXIST, place);
+    if (other !== old && other.devices.some((d) => spec.devices.includes(d)))
+      refuseByKernel(EEXIST, place);
   const added = spec.devices.filter((name) => old?.devices.includes(name) !== true);
   const { errno, binding } = check.bind(old?.binding ?? null, added, spec.offload);
-  if (errno !== 0) refuse(errno, place);
+  if (errno !== 0) refuseByKernel(errno, place);
   if (old !== undefined) {
     for (const name of spec.devices) if (!old.devices.includes(name)) old.devices.push(name);
     old.devices.sort();
@@ -271,11 +262,11 @@ function addRule(table: Table, command: Command, changes: Change[]): void {
     const handle = command.handle >= 0 ? command.handle : command.position;
     // nft 1.0.6 takes `position 0` of insert as the head of the chain.
     const found = chain.rules.findIndex((r) => r.handle === handle);
-    if (found < 0 && handle !== 0) refuse(ENOENT, place);
+    if (found < 0 && handle !== 0) refuseByKernel(ENOENT, place);
     if (found >= 0)
       at = command.verb === 'insert' || command.verb === 'replace' ? found : found + 1;
   } else if (command.index >= 0) {
-    if (command.index >= chain.rules.length) refuse(ENOENT, place);
+    if (command.index >= chain.rules.length) refuseByKernel(ENOENT, place);
     at = command.verb === 'insert' ? command.index : command.index + 1;
   }
   const rule = makeRule(table, chain, command.statements);
@@ -301,13 +292,13 @@ function makeRule(table: Table, chain: Chain, statements: Statement[]): Chain['r
   for (const s of statements) {
     checkSetUse(table, s);
     if (s.kind === 'comment') comment = s.text;
-    if (s.kind === 'counter-name' && table.counter(s.name) === undefined) refuse(ENOENT, s);
+    if (s.kind === 'counter-name' && table.counter(s.name) === undefined) refuseByKernel(ENOENT, s);
     if (s.kind === 'ct-set' && s.key === 'helper' && table.helper(s.name) === undefined)
-      refuse(ENOENT, s);
+      refuseByKernel(ENOENT, s);
     if (s.kind === 'jump') checkTarget(table, s.chain, s);
     if (s.kind === 'flow') {
-      if (table.flowtable(s.flowtable) === undefined) refuse(ENOENT, s);
-      if (chain.base !== null && chain.base.hook !== 'forward') refuse(EOPNOTSUPP, s);
+      if (table.flowtable(s.flowtable) === undefined) refuseByKernel(ENOENT, s);
+      if (chain.base !== null && chain.base.hook !== 'forward') refuseByKernel(EOPNOTSUPP, s);
     }
   }
   return {
