@@ -13,6 +13,9 @@ import { Port } from './mac/port.ts';
 import { C, PortStats } from './stats.ts';
 import { TraceStep } from './trace.ts';
 
+/** Words of a bit per queue: 128 queues a port. */
+export const QUEUE_WORDS = 4;
+
 export class DeviceContext {
   readonly config: NicConfig;
   readonly scheduler: Scheduler;
@@ -26,7 +29,7 @@ export class DeviceContext {
   trace: TraceSink | null = null;
   /** No staged write-back is due before this time, ps. */
   publishDuePs = Infinity;
-  /** Queues that may have staged write-backs: bit q & 31 of word 2 * port + (q >> 5). Set by rings, cleared by `sync`. */
+  /** Queues that may have staged write-backs: bit q & 31 of word QUEUE_WORDS * port + (q >> 5). Set by rings, cleared by `sync`. */
   readonly rxStaged: Int32Array;
   readonly txStaged: Int32Array;
 
@@ -43,8 +46,8 @@ export class DeviceContext {
     this.pcie = new PcieLink(config.pcie, scheduler);
     this.card = new Card(config.ports, (i) => this.macOf(i));
     this.packets = new PacketMemory(config.maxFrameBytes);
-    this.rxStaged = new Int32Array(2 * config.ports);
-    this.txStaged = new Int32Array(2 * config.ports);
+    this.rxStaged = new Int32Array(QUEUE_WORDS * config.ports);
+    this.txStaged = new Int32Array(QUEUE_WORDS * config.ports);
     for (let i = 0; i < config.ports; i++) {
       this.ports.push(
         new Port(

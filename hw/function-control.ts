@@ -1,6 +1,7 @@
 // Registers of a function as a whole: reset and self-initialisation, EEPROM, semaphores, MAC and link, filters, packet buffers,
 // security gates. Times from a reset to the bits that tell of its end are assumed: drivers allow far more.
 
+import { TcpTimer } from './control/tcp-timer.ts';
 import { resetFlowControl, splitChanged } from './mac/flow-control-registers.ts';
 import type { PciFunction } from './function.ts';
 import type { RegisterFile } from './register-file.ts';
@@ -25,12 +26,14 @@ export class FunctionControl {
   private readonly regs: RegisterFile;
   private resetPs = -Infinity;
   private resetBits = 0;
+  private readonly tcpTimer: TcpTimer;
   /** EERD or EEWR is done at this time, ps. */
   private eepromPs = -Infinity;
 
   constructor(fn: PciFunction) {
     this.fn = fn;
     this.regs = fn.registers;
+    this.tcpTimer = new TcpTimer(fn.ctx.scheduler, fn.msix);
     this.wireReset();
     this.wireEeprom();
     this.wireUnits();
@@ -57,6 +60,8 @@ export class FunctionControl {
     port.rxBufferBytes = config.rxPacketBufferBytes;
     port.txBufferBytes = config.txPacketBufferBytes;
     port.txFillBytes = Infinity;
+    fn.txUnit.reads.setLimit(regs.peek(R.DTXMXSZRQ));
+    this.tcpTimer.reset();
     resetFlowControl(fn);
     this.txChanged();
     this.macChanged();
@@ -76,7 +81,7 @@ export class FunctionControl {
       regs.poke(R.CTRL, value & ~resets);
       this.resetPs = this.nowPs();
       this.resetBits = value & resets;
-      if ((value & R.CTRL_LNK_RST) !== 0) fn.link.restart();
+      if ((value & R.CTRL_LNK_RST) !== 0) fn.link.restart(regs.peek(R.AUTOC));
     });
     regs.onRead('CTRL', () => {
       const isOver = this.nowPs() >= this.resetPs + RESET_PS;
@@ -143,6 +148,8 @@ export class FunctionControl {
     regs.onWrite('SECRXCTRL', rxChanged);
     for (const name of ['DMATXCTL', 'SECTXCTRL', 'CTRL_EXT', 'EXVET'])
       regs.onWrite(name, () => this.txChanged());
+    regs.onWrite('DTXMXSZRQ', (_i, value) => fn.txUnit.reads.setLimit(value));
+    regs.onWrite('TCPTIMER', (_i, value) => regs.poke(R.TCPTIMER, this.tcpTimer.write(value)));
     fn.txUnit.readTcpFlags = () => [regs.peek(R.DTXTCPFLGL), regs.peek(R.DTXTCPFLGH)];
   }
 
@@ -202,10 +209,10 @@ export class FunctionControl {
     regs.onWrite('MAXFRS', () => this.macChanged());
     regs.onWrite('AUTOC', (_i, value) => {
       regs.poke(R.AUTOC, value & ~R.AUTOC_AN_RESTART);
-      if ((value & R.AUTOC_AN_RESTART) !== 0) fn.link.restart();
+      if ((value & R.AUTOC_AN_RESTART) !== 0) fn.link.restart(value);
     });
     regs.onRead('LINKS', () => {
-      const isSlow = fn.ctx.config.lineRateBps < TEN_GBPS;
+      const isSlow = fn.ctx.ports[fn.index].rateBps < TEN_GBPS;
       return fn.link.isUp() ? R.LINKS_UP | (isSlow ? R.LINKS_SPEED_1G : R.LINKS_SPEED_10G) : 0;
     });
   }

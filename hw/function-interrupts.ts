@@ -28,7 +28,7 @@ export function wireInterruptRegisters(fn: PciFunction): void {
   regs.onWrite('EIMC_EX', (i, value) => msix.clearMaskEx(i, value));
   regs.onWrite('EIAM_EX', (i, value) => msix.setAutoMask(i, value));
   regs.onWrite('EITR', (i, value) => msix.setInterval(i, value));
-  regs.onWrite('EITR_24_UP', (i, value) => msix.setInterval(24 + i, value));
+  regs.onRead('EITR', (i) => msix.eitr(i, regs.peek(R.EITR(i))));
   regs.onWrite('IVAR', (i, value) => {
     for (let b = 0; b < 4; b++) {
       const queue = 2 * i + (b >> 1);
@@ -38,6 +38,7 @@ export function wireInterruptRegisters(fn: PciFunction): void {
     }
   });
   regs.onWrite('IVAR_MISC', (_i, value) => {
+    msix.tcpVector = vectorOf(value, fn);
     msix.otherVector = vectorOf(value >>> 8, fn);
   });
 }

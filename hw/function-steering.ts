@@ -33,7 +33,9 @@ export function resetSteering(fn: PciFunction): void {
   for (const words of [tuple.saqf, tuple.daqf, tuple.sdpqf, tuple.ftqf, tuple.l34timir])
     words.fill(0);
   tuple.reorder();
+  tuple.lowLatencyBytes = 0;
   steering.synqf = 0;
+  steering.imirvp = 0;
   const fdir = steering.flowDirector;
   fdir.configure(0);
   fdir.bucketKey = fn.registers.peek(S.FDIRHKEY);
@@ -114,7 +116,18 @@ function wireFilters(fn: PciFunction): void {
   onWords('SAQF', fiveTuple.saqf);
   onWords('DAQF', fiveTuple.daqf);
   onWords('SDPQF', fiveTuple.sdpqf);
-  onWords('L34TIMIR', fiveTuple.l34timir);
+  regs.onWrite('L34TIMIR', (i, value) => {
+    fiveTuple.l34timir[i] = value;
+    fiveTuple.reorder();
+    fn.steering.update();
+  });
+  regs.onWrite('LLITHRESH', (_i, value) => {
+    fiveTuple.lowLatencyBytes = value & S.LLITHRESH_SIZE_MASK;
+  });
+  regs.onWrite('IMIRVP', (_i, value) => {
+    fn.steering.imirvp = value;
+    fn.steering.update();
+  });
   regs.onWrite('FTQF', (i, value) => {
     fiveTuple.ftqf[i] = value;
     fiveTuple.reorder();
@@ -137,7 +150,7 @@ export function reverseHalves(value: number): number {
 }
 
 function wireMasks(fn: PciFunction): void {
-  const names = ['FDIRM', 'FDIRSIP4M', 'FDIRDIP4M', 'FDIRTCPM', 'FDIRUDPM'];
+  const names = ['FDIRM', 'FDIRSIP4M', 'FDIRDIP4M', 'FDIRTCPM', 'FDIRUDPM', 'FDIRIP6M'];
   for (const name of names) fn.registers.onWrite(name, () => decodeMasks(fn));
 }
 
@@ -153,6 +166,13 @@ function decodeMasks(fn: PciFunction): void {
   mask.dst = ~swap32(regs.peek(S.FDIRDIP4M));
   mask.tcpPorts = portMask(regs.peek(S.FDIRTCPM));
   mask.udpPorts = portMask(regs.peek(S.FDIRUDPM));
+  const ignored = regs.peek(S.FDIRIP6M);
+  for (let word = 0; word < 8; word++) {
+    let bytes = 0;
+    for (let b = 0; b < 4; b++)
+      bytes = (bytes << 8) | ((ignored >>> (4 * word + b)) & 1 ? 0 : 0xff);
+    mask.ipv6[word] = bytes;
+  }
 }
 
 /** The register has the destination in its upper half; keys have the source there. */

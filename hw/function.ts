@@ -158,8 +158,9 @@ export class PciFunction implements CauseSource {
   }
 
   /** A received packet's write-back is staged. */
-  rxStaged(queueIndex: number, finishPs: number): void {
-    this.msix.raise(this.rxVector[queueIndex], finishPs);
+  rxStaged(queueIndex: number, finishPs: number, isLowLatency: boolean): void {
+    if (isLowLatency) this.msix.raiseLowLatency(this.rxVector[queueIndex], finishPs);
+    else this.msix.raise(this.rxVector[queueIndex], finishPs);
   }
 
   /** CauseSource: earliest staged write-back of the queues of a vector. */

@@ -110,7 +110,7 @@ export interface NicConfig {
   name: string;
   /** Number of ports; each is a PCI function with its own BARs. 1 to 16. */
   ports: number;
-  /** RX and TX queues per port, 1 to 64 (RSS reaches as many as its entries have bits for). */
+  /** RX and TX queues per port, 1 to 128 (RSS reaches as many as its entries have bits for). */
   queues: number;
   /** MSI-X vectors per function, 1 to 64. */
   vectors: number;

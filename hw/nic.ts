@@ -12,7 +12,7 @@ import type { PacketMemory } from './mac/packet-memory.ts';
 import { AdminTables } from './admin/tables.ts';
 import { Verdict } from './admin/format.ts';
 import { assert } from './base/assert.ts';
-import { DeviceContext } from './context.ts';
+import { DeviceContext, QUEUE_WORDS } from './context.ts';
 import type { HostMemory } from './dma/host-memory.ts';
 import type { RxRing } from './dma/rx-ring.ts';
 import { PciFunction } from './function.ts';
@@ -24,12 +24,11 @@ import { RxMeta, WaitingFrames } from './mac/waiting-frames.ts';
 import { classifyForHost, headerLengthOf } from './mac/rx-offload.ts';
 import type { NicConfig } from './models.ts';
 import type { DeviceObserver, TraceSink } from './observer.ts';
-import { RXD_STAT_COPY, RXD_STAT_FLM } from './dma/descriptor.ts';
+import { RXD_CHECKSUM_ERRORS, RXD_STAT_COPY, RXD_STAT_FLM } from './dma/descriptor.ts';
 import { FrameCopier } from './frame-copier.ts';
 import { DropReason, MissReason } from './pipeline/outcome.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
 import { SwitchPipeline } from './switch/pipeline.ts';
-import { RXD_ERR_IPE, RXD_ERR_TCPE } from './dma/descriptor.ts';
 import * as K from './parse/key-layout.ts';
 import { PSRTYPE } from './regs.ts';
 import { STEER_DROP } from './steering/rx-steering.ts';
@@ -40,8 +39,6 @@ import type { Scheduler } from './time/scheduler.ts';
 import { cyclePs } from './time/units.ts';
 import { TraceStep } from './trace.ts';
 import { ETHERTYPE_VLAN, ETH_HEADER_BYTES, VLAN_TAG_BYTES } from './wire/headers.ts';
-
-const RXD_CHECKSUM_ERRORS = RXD_ERR_IPE | RXD_ERR_TCPE;
 
 /** What a device is connected to. */
 export interface NicHost {
@@ -70,7 +67,7 @@ export class Nic {
   constructor(config: NicConfig, host: NicHost) {
     this.config = config;
     assert(config.ports >= 1 && config.ports <= 16, 'nic: 1 to 16 ports');
-    assert(config.queues >= 1 && config.queues <= 64, 'nic: 1 to 64 queues per port');
+    assert(config.queues >= 1 && config.queues <= 128, 'nic: 1 to 128 queues per port');
     assert(config.vectors >= 1 && config.vectors <= 64, 'nic: 1 to 64 vectors');
     this.ctx = new DeviceContext(config, host.scheduler, host.memory, host.observer);
     this.pipeline = new Pipeline(config, this.ctx.packets.bytes);
@@ -286,8 +283,8 @@ export class Nic {
   /** Publishes what is due on one queue (as in DeviceContext.rxStaged); lowers `publishDuePs` to what stays. */
   private publishQueue(word: number, bit: number, nowPs: number): void {
     const ctx = this.ctx;
-    const fn = this.functions[word >> 1];
-    const queue = ((word & 1) << 5) + 31 - Math.clz32(bit);
+    const fn = this.functions[word >> 2];
+    const queue = ((word & (QUEUE_WORDS - 1)) << 5) + 31 - Math.clz32(bit);
     const rx = fn.rxRings[queue].staged;
     if (rx.count > 0) fn.rxRings[queue].publish(nowPs);
     if (rx.count === 0) ctx.rxStaged[word] = ctx.rxStaged[word] & ~bit;
@@ -334,7 +331,7 @@ export class Nic {
         port.split.trafficClass = meta.trafficClass;
         port.split.wait(-lenBytes);
       }
-      this.settle(fn, port, ring, reason, meta.packetId, lenBytes, nowPs);
+      this.settle(fn, port, ring, reason, meta, lenBytes, nowPs);
     }
   }
 
@@ -383,7 +380,7 @@ export class Nic {
     const isDouble = fn.isDoubleVlan;
     classifyForHost(meta, pipeline, fn.rss, packets.view, frameAt, isVerified, tagType, isDouble);
     if (fn.steering.isActive && !this.isCopy) {
-      queue = steerFrame(this.ctx, fn, meta, queue, packetId, frameAt, donePs);
+      queue = steerFrame(this.ctx, fn, meta, queue, packetId, frameAt, lenBytes, donePs);
       if (queue === STEER_DROP) return this.dropSteered(fn, port, packetId, lenBytes, donePs);
     }
     if (pipeline.queueIndex >= 0) queue = pipeline.queueIndex;
@@ -413,7 +410,7 @@ export class Nic {
       }
       reason = DropReason.RX_BUFFER_FULL;
     }
-    this.settle(fn, port, ring, reason, packetId, lenBytes, donePs);
+    this.settle(fn, port, ring, reason, meta, lenBytes, donePs);
   }
 
   /** A Flow Director filter drops the frame. */
@@ -446,14 +443,14 @@ export class Nic {
     port: Port,
     ring: RxRing,
     reason: DropReason,
-    packetId: number,
+    meta: RxMeta,
     lenBytes: number,
     atPs: number,
   ): void {
     if (reason === DropReason.NONE) {
       port.releasePs = ring.finishPs;
       port.hold(lenBytes);
-      fn.rxStaged(ring.queueIndex, ring.finishPs);
+      fn.rxStaged(ring.queueIndex, ring.finishPs, meta.isLowLatency);
       if (fn.flow.isSending) fn.flow.raised(port.split === null ? 0 : port.split.trafficClass);
       return;
     }
@@ -462,7 +459,7 @@ export class Nic {
     ring.drops++;
     const stats = this.ctx.stats[fn.index];
     if (reason === DropReason.NO_DESCRIPTOR) stats.add(C.QUEUE_RX_DROPS + ring.counter, 1);
-    this.ctx.dropRx(packetId, fn.index, reason, atPs);
+    this.ctx.dropRx(meta.packetId, fn.index, reason, atPs);
   }
 
   private tracePipeline(trace: TraceSink, packetId: number): void {

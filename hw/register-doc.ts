@@ -7,7 +7,7 @@ import { QUEUE_FAULTS } from './dma/queue-fault.ts';
 import { DOCUMENTED } from './register-map-documented.ts';
 import { ACTION_NAMES } from './switch/actions.ts';
 import { PHV_FIELDS, type PhvField } from './switch/phv.ts';
-import type { RegisterDef } from './register-def.ts';
+import { placesOf, type RegisterDef } from './register-def.ts';
 import { REGISTERS } from './register-map.ts';
 
 const ADMIN_REGISTERS: readonly [name: string, offset: number, access: string, meaning: string][] =
@@ -50,9 +50,7 @@ function hex(value: number, digits: number): string {
 /** Offset, count and reset value of what the data sheet has and the model does not. */
 function unmodelled(): string[][] {
   const taken = new Set<number>();
-  for (const def of REGISTERS)
-    for (const p of [def, ...def.aliases])
-      for (let i = 0; i < p.count; i++) taken.add(p.offset + i * p.stride);
+  for (const def of REGISTERS) for (const { offset } of placesOf(def)) taken.add(offset);
   return DOCUMENTED.filter((def) => !taken.has(def.offset)).map((def) => [
     def.name,
     hex(def.offset, 5),
@@ -64,7 +62,12 @@ function unmodelled(): string[][] {
 function place(def: RegisterDef): string {
   const at = (p: { offset: number; stride: number; count: number }): string =>
     p.count === 1 ? hex(p.offset, 5) : `${hex(p.offset, 5)} + ${hex(p.stride, 2)}·n`;
-  return [def, ...def.aliases].map(at).join(', ');
+  const pieces = [def, ...def.aliases].map(at);
+  if (def.upper !== null) {
+    const { from, offset } = def.upper;
+    pieces.splice(1, 0, `${hex(offset, 5)} + ${hex(def.stride, 2)}·(n − ${from}) from ${from} on`);
+  }
+  return pieces.join(', ');
 }
 
 /** A Markdown table with aligned columns, as prettier writes it. */

@@ -5,6 +5,7 @@
 
 import { assert } from './base/assert.ts';
 import { BAR0_BYTES } from './regs.ts';
+import { offsetOf, placesOf } from './register-def.ts';
 import { DOCUMENTED } from './register-map-documented.ts';
 import { REGISTERS } from './register-map.ts';
 
@@ -24,14 +25,12 @@ function mapRegisters(): void {
   REGISTERS.forEach((def, number) => {
     if (def.access === 'wo') FLAGS[number] = FLAG_WRITE_ONLY;
     if (def.access === 'ro' || def.access === 'rc') FLAGS[number] = FLAG_READ_ONLY;
-    const places = [{ offset: def.offset, stride: def.stride, count: def.count }, ...def.aliases];
-    for (const place of places)
-      for (let i = 0; i < place.count; i++) {
-        const word = (place.offset + i * place.stride) / 4;
-        assert(MAP[word] === 0, `register map: ${def.name}[${i}] overlaps another register`);
-        MAP[word] = ((number + 1) << 8) | i;
-        HOME[word] = (def.offset + i * def.stride) / 4;
-      }
+    for (const { offset, index } of placesOf(def)) {
+      const word = offset / 4;
+      assert(MAP[word] === 0, `register map: ${def.name}[${index}] overlaps another register`);
+      MAP[word] = ((number + 1) << 8) | index;
+      HOME[word] = offsetOf(def, index) / 4;
+    }
   });
   DOCUMENTED.forEach((def, line) => {
     for (let i = 0; i < def.count; i++) {
@@ -76,7 +75,7 @@ export class RegisterFile {
   reset(): void {
     this.words.fill(0);
     for (const def of REGISTERS)
-      for (let i = 0; i < def.count; i++) this.words[(def.offset + i * def.stride) / 4] = def.reset;
+      for (let i = 0; i < def.count; i++) this.words[offsetOf(def, i) / 4] = def.reset;
   }
 
   /** Installs what reading a register answers. */

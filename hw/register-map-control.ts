@@ -35,6 +35,14 @@ export const CONTROL_REGISTERS: readonly RegisterDef[] = [
   one('ESDP', R.ESDP, 'rw', 0, 'Pins of the SFP cage; kept, no effect'),
   one('FRTIMER', R.FRTIMER, 'hook', 0, 'Free running timer, us'),
   one(
+    'TCPTIMER',
+    R.TCPTIMER,
+    'hook',
+    0,
+    'TCP timer: raises EICR.TCP_TIMER when it has counted down',
+    'DURATION 7:0 in ms, KICK_START 8 (loads and starts), COUNT_EN 9, COUNT_FINISH 10 (raises at once), LOOP 11',
+  ),
+  one(
     'EEC',
     R.EEC,
     'hook',

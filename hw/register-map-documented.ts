@@ -18,7 +18,6 @@ function at(name: string, offset: number, count = 1, stride = 4, reset = 0): Doc
 
 export const DOCUMENTED: readonly DocumentedDef[] = [
   at('I2CCTL', 0x00028, 1, 4, 0xf), // both lines of the SFP's bus idle high
-  at('TCPTIMER', 0x0004c, 1, 4, 0x100),
   at('LEDCTL', 0x00200),
   at('PFVFLRE', 0x00600, 2, 4),
   at('PFVFLREC', 0x00700, 2, 4),
@@ -58,7 +57,6 @@ export const DOCUMENTED: readonly DocumentedDef[] = [
   at('TFCS', 0x0ce00, 1, 4, 1),
   at('FCAMAC', 0x04328, 2),
   // Receive.
-  at('RXQ_64_TO_127', 0x0d000, 1024),
   at('RFCTL', 0x05008),
   at('RSCDBU', 0x03028, 1, 4, 0x20),
   at('RDDCC', 0x02f20),
@@ -66,10 +64,8 @@ export const DOCUMENTED: readonly DocumentedDef[] = [
   at('DRECCCTL', 0x02f08),
   at('MPSAR', 0x0a600, 256),
   at('RQTC', 0x0ec70),
-  at('LLITHRESH', 0x0ec90),
   at('IMIR', 0x05a80, 8),
   at('IMIREXT', 0x05aa0, 8),
-  at('IMIRVP', 0x05ac0),
   at('VMD_CTL', 0x0581c),
   at('FDIR', 0x0ee00, 32), // what lies between the modelled ones
   // Virtualization.
@@ -82,7 +78,6 @@ export const DOCUMENTED: readonly DocumentedDef[] = [
   at('VMOLR', 0x0f000, 64),
   at('VLVF', 0x0f100, 64),
   at('VLVFB', 0x0f200, 128),
-  at('UTA', 0x0f400, 128),
   at('MRCTL', 0x0f600, 4),
   at('VMRVLAN', 0x0f610, 8),
   at('VMRVM', 0x0f630, 8),
@@ -97,7 +92,6 @@ export const DOCUMENTED: readonly DocumentedDef[] = [
   at('WQBR_RX', 0x02fb0, 4),
   at('WQBR_TX', 0x08130, 4),
   // Transmit and traffic classes.
-  at('TXQ_64_TO_127', 0x07000, 1024),
   at('LBDRPEN', 0x0ca00),
   at('MNGTXMAP', 0x0cd10),
   at('RTRPCS', 0x02430),

@@ -12,7 +12,7 @@ import { STEERING_REGISTERS } from './steering/register-defs.ts';
 export type { RegisterDef } from './register-def.ts';
 
 /** Largest number of queues per function. */
-export const MAX_QUEUES = 64;
+export const MAX_QUEUES = 128;
 
 /** All registers of BAR0, in order of the datasheet's chapters. */
 export const REGISTERS: readonly RegisterDef[] = [
@@ -36,7 +36,7 @@ export const REGISTERS: readonly RegisterDef[] = [
     'hook',
     0,
     'Interrupt mode',
-    'MSIX_MODE 4, OCD 5, EIMEN 6, EIAME 30, PBA_SUPPORT 31',
+    'MSIX_MODE 4, OCD 5, EIMEN 6, LL_INTERVAL 10:7 (a credit every so many times 4 us), EIAME 30, PBA_SUPPORT 31',
   ),
   many('EICS_EX', R.EICS_EX, 2, 'hook', 0, 'Sets causes of vectors 32i to 32i+31'),
   many('EIMS_EX', R.EIMS_EX, 2, 'hook', 0, 'Unmasks vectors; reads as the mask'),
@@ -45,17 +45,16 @@ export const REGISTERS: readonly RegisterDef[] = [
   many(
     'EITR',
     R.EITR,
-    24,
+    64,
     'hook',
     0,
-    'Interrupt interval of a vector',
-    'ITR_INTERVAL 11:3 in steps of 2.048 us',
+    'Interrupt interval of a vector; low-latency interrupts pass it, with LLI_MOD as long as there are credits',
+    'ITR_INTERVAL 11:3 in steps of 2.048 us, LLI_MOD 15, LLI_CREDIT 20:16, CNT_WDIS 31 (credits stay)',
   ),
-  many('EITR_24_UP', (i) => R.EITR(24 + i), 40, 'hook', 0, 'EITR of vectors 24 to 63'),
   many(
     'IVAR',
     R.IVAR,
-    32,
+    64,
     'hook',
     0,
     'Vectors of queues 2i and 2i+1',
@@ -143,6 +142,14 @@ export const REGISTERS: readonly RegisterDef[] = [
   ),
   one('MCSTCTRL', R.MCSTCTRL, 'hook', 0, 'Multicast control', 'MO 1:0, MFE 2'),
   many('MTA', R.MTA, 128, 'rw', 0, 'Multicast table, one bit per hash value'),
+  many(
+    'UTA',
+    R.UTA,
+    128,
+    'rw',
+    0,
+    'Unicast table, one bit per hash value, as MTA; looked at with MCSTCTRL.MFE',
+  ),
   many('RAL', R.RAL, 128, 'hook', 0, 'Receive address, bytes 0 to 3 (byte 0 low)', '', [
     { offset: 0x5400, stride: 8, count: 16 },
   ]),
@@ -249,9 +256,10 @@ export const REGISTERS: readonly RegisterDef[] = [
   one(
     'DTXMXSZRQ',
     R.DTXMXSZRQ,
-    'rw',
+    'hook',
     0x10,
-    'Bytes that transmit reads may have under way; kept: the PCIe link has its own limits',
+    'Bytes of frames that transmit may have asked the host for at a time; 0xfff: no limit',
+    'MAX_BYTES_NUM_REQ 11:0 in units of 256 bytes',
   ),
   one(
     'RTTDCS',
@@ -309,8 +317,8 @@ export const REGISTERS: readonly RegisterDef[] = [
     R.AUTOC,
     'hook',
     0x6000,
-    'Link mode; AN_RESTART clears itself, the link goes down and is up again after 20 ms. The rest is kept: the link has the speed of the profile',
-    'FLU 0, AN_RESTART 12, LMS 15:13',
+    'Link mode; AN_RESTART clears itself, the link goes down and is up again after 20 ms in the mode that LMS says: 0 and 2 1 Gb/s, 1 and 3 10 Gb/s (the speed of the profile), 5 SGMII (1 Gb/s), 4, 6 and 7 the best of what KR, KX4 and KX offer, and down when they offer nothing. The partner can do everything',
+    'FLU 0, AN_RESTART 12, LMS 15:13, KR_SUPP 16, KX_SUPP 30, KX4_SUPP 31',
   ),
   one('AUTOC2', R.AUTOC2, 'rw', 0, 'Kept, no effect'),
   one('LINKS', R.LINKS, 'hook', 0, 'Link status', 'SPEED 29:28 (3: 10 Gb/s and more), UP 30'),

@@ -45,6 +45,7 @@ export const SWSM_SWESMBI = 1 << 1;
 /** SW_FW_SYNC: software owns by bits 4:0, firmware by 9:5. */
 export const GSSR = 0x10160;
 export const FRTIMER = 0x00048;
+export const TCPTIMER = 0x0004c;
 
 // Interrupts.
 export const EICR = 0x00800;
@@ -63,6 +64,9 @@ export const GPIE = 0x00898;
 export const GPIE_MSIX_MODE = 1 << 4;
 export const GPIE_OCD = 1 << 5;
 export const GPIE_EIMEN = 1 << 6;
+/** A low-latency credit comes back every so many times 4 us. */
+export const GPIE_LL_INTERVAL_SHIFT = 7;
+export const GPIE_LL_INTERVAL_MASK = 0xf;
 export const GPIE_EIAME = 1 << 30;
 export const GPIE_PBA_SUPPORT = 1 << 31;
 /** One bit per MSI-X vector, 32 vectors a register. */
@@ -74,6 +78,11 @@ export const EIAM_EX = (i: number): number => 0x00ad0 + 4 * i;
 export const EITR = (i: number): number => (i < 24 ? 0x00820 + 4 * i : 0x12300 + 4 * (i - 24));
 export const EITR_ITR_SHIFT = 3;
 export const EITR_ITR_MASK = 0xff8;
+/** Low-latency interrupts take credits (bits 20:16). */
+export const EITR_LLI_MOD = 1 << 15;
+export const EITR_LLI_CREDIT_SHIFT = 16;
+export const EITR_LLI_CREDIT_MASK = 0x1f;
+/** Leave counter and credits as they are. */
 export const EITR_CNT_WDIS = 1 << 31;
 /** Queues 2i and 2i+1: byte 0 RX even, byte 1 TX even, byte 2 RX odd, byte 3 TX odd. */
 export const IVAR = (i: number): number => 0x00900 + 4 * i;
@@ -135,6 +144,8 @@ export const MCSTCTRL = 0x05090;
 export const MCSTCTRL_MO_MASK = 3;
 export const MCSTCTRL_MFE = 1 << 2;
 export const MTA = (i: number): number => 0x05200 + 4 * i;
+/** Unicast hash table, as MTA; on with MCSTCTRL.MFE. */
+export const UTA = (i: number): number => 0x0f400 + 4 * i;
 export const RAL = (i: number): number => 0x0a200 + 8 * i;
 export const RAH = (i: number): number => 0x0a204 + 8 * i;
 export const RAH_AV = 1 << 31;
@@ -190,7 +201,9 @@ export const SECTXSTAT = 0x08804;
 export const SECTXSTAT_RDY = 1 << 0;
 export const SECTXBUFFAF = 0x08808;
 export const SECTXMINIFG = 0x08810;
+/** Bytes that transmit may have asked for, in units of 256. */
 export const DTXMXSZRQ = 0x08100;
+export const DTXMXSZRQ_MAX = 0xfff;
 export const RTTDCS = 0x04900;
 export const RTTDCS_ARBDIS = 1 << 6;
 export const MTQC = 0x08120;
@@ -212,6 +225,12 @@ export const AUTOC = 0x042a0;
 export const AUTOC_AN_RESTART = 1 << 12;
 /** Force link up (loopback). */
 export const AUTOC_FLU = 1 << 0;
+/** Link mode: 0 and 2 1 Gb/s; 1 and 3 10 Gb/s; 5 SGMII; 4, 6 and 7 negotiate what KX4, KX and KR offer. */
+export const AUTOC_LMS_SHIFT = 13;
+export const AUTOC_LMS_MASK = 7;
+export const AUTOC_KR_SUPP = 1 << 16;
+export const AUTOC_KX_SUPP = 1 << 30;
+export const AUTOC_KX4_SUPP = 1 << 31;
 export const AUTOC2 = 0x042a8;
 export const LINKS2 = 0x04324;
 export const LINKS = 0x042a4;

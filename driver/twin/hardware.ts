@@ -77,6 +77,8 @@ export function configureUnits(adapter: TwinAdapter): void {
     bar0.write32(R.RQSMR(i), four >>> 0);
     bar0.write32(R.TQSM(i), four >>> 0);
   }
+  // Without DCB one port may have as many bytes under way as it likes (82599 4.6.11.3).
+  bar0.write32(R.DTXMXSZRQ, R.DTXMXSZRQ_MAX);
   if (adapter.rxPause || adapter.txPause) writeFlowControl(adapter);
   bar0.write32(R.DMATXCTL, bar0.read32(R.DMATXCTL) | R.DMATXCTL_TE);
 }

@@ -6,14 +6,13 @@ import type { EthtoolRegs } from '../ethtool.ts';
 import type { NetDevice } from '../netdev.ts';
 import { adapterOf } from './adapter.ts';
 import { EICR, EICS } from '../../hw/regs.ts';
+import { placesOf } from '../../hw/register-def.ts';
 import { REGISTERS } from '../../hw/register-map.ts';
 
 /** Offsets of statistics registers, which clear when they are read. */
 const CLEARING = new Set<number>();
 for (const def of REGISTERS)
-  if (def.access === 'rc')
-    for (const { offset, stride, count } of [def, ...def.aliases])
-      for (let i = 0; i < count; i++) CLEARING.add(offset + i * stride);
+  if (def.access === 'rc') for (const { offset } of placesOf(def)) CLEARING.add(offset);
 
 /** EthtoolOps.get_regs of the reference driver. */
 export function getRegs(dev: NetDevice): EthtoolRegs {

@@ -31,6 +31,7 @@ export const RXD_ERR_FDIR_LEN = 1 << 20;
 export const RXD_ERR_RXE = 1 << 29;
 export const RXD_ERR_TCPE = 1 << 30;
 export const RXD_ERR_IPE = 1 << 31;
+export const RXD_CHECKSUM_ERRORS = RXD_ERR_IPE | RXD_ERR_TCPE;
 /** RSS type, bits 3:0 of word 0. */
 export const RSS_TYPE_MASK = 15;
 export const RSS_TYPE_NONE = 0;

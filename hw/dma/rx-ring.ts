@@ -7,7 +7,7 @@
 // enabled again. Simplified: a packet takes its descriptors only when all are there; addresses are read when used, not when
 // prefetched (no difference to a driver that keeps to the rules); header replication is left out.
 
-import type { DeviceContext } from '../context.ts';
+import { QUEUE_WORDS, type DeviceContext } from '../context.ts';
 import { DropReason } from '../pipeline/outcome.ts';
 import type { MissReason } from '../pipeline/outcome.ts';
 import type { RxMeta } from '../mac/waiting-frames.ts';
@@ -108,7 +108,7 @@ export class RxRing {
     this.ctx = ctx;
     this.portIndex = portIndex;
     this.queueIndex = queueIndex;
-    this.markWord = 2 * portIndex + (queueIndex >> 5);
+    this.markWord = QUEUE_WORDS * portIndex + (queueIndex >> 5);
     this.markBit = 1 << (queueIndex & 31);
   }
 

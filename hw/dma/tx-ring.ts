@@ -359,6 +359,7 @@ export class TxRing implements EventHandler {
     atPs: number,
   ): number {
     const memory = this.ctx.memory;
+    const { reads } = this.unit;
     let donePs = atPs;
     let to = targetAt;
     for (let i = 0; i < count; i++) {
@@ -371,7 +372,9 @@ export class TxRing implements EventHandler {
       if (lenBytes <= WORD_COPY_MAX_BYTES)
         copyWords(region.view, memory.offset, targetView, to, lenBytes);
       else target.set(region.bytes.subarray(memory.offset, memory.offset + lenBytes), to);
-      donePs = this.ctx.pcie.read(atPs, lenBytes, iova);
+      const fromPs = reads.isLimited ? reads.startPs(atPs, lenBytes) : atPs;
+      donePs = this.ctx.pcie.read(fromPs, lenBytes, iova);
+      if (reads.isLimited) reads.started(donePs, lenBytes);
       to += lenBytes;
     }
     return donePs;

@@ -1,5 +1,6 @@
 // What the transmit rings of one function share: DMATXCTL, the security block's gate, tags and TCP flags of segments, decoded.
 
+import { TxReads } from './tx-reads.ts';
 import { ETHERTYPE_VLAN } from '../wire/headers.ts';
 
 export class TxUnit {
@@ -12,4 +13,6 @@ export class TxUnit {
   outerType = ETHERTYPE_VLAN;
   /** DTXTCPFLGL and DTXTCPFLGH. */
   readTcpFlags: () => [firstMiddle: number, last: number] = () => [0, 0];
+  /** DTXMXSZRQ. */
+  readonly reads = new TxReads();
 }

@@ -4,7 +4,7 @@
 // With WTHRESH, finished descriptors are held until so many are there or the EITR interval of the queue's vector is over; without
 // an interval they wait for company, which is why drivers set WTHRESH only together with EITR.
 
-import type { DeviceContext } from '../context.ts';
+import { QUEUE_WORDS, type DeviceContext } from '../context.ts';
 import type { EventHandler } from '../time/scheduler.ts';
 import { NO_EVENT } from '../time/scheduler.ts';
 import { DESCRIPTOR_BYTES, TXD_STAT_DD } from './descriptor.ts';
@@ -40,7 +40,7 @@ export class TxWriteBack implements EventHandler {
   constructor(ctx: DeviceContext, portIndex: number, queueIndex: number) {
     this.ctx = ctx;
     this.queueIndex = queueIndex;
-    this.markWord = 2 * portIndex + (queueIndex >> 5);
+    this.markWord = QUEUE_WORDS * portIndex + (queueIndex >> 5);
     this.markBit = 1 << (queueIndex & 31);
   }
 

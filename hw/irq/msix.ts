@@ -8,15 +8,24 @@
 // Vectors 0 to 15 are bits of EICR, EIMS, EIMC, EIAC, EIAM; all vectors are bits of the _EX registers; vectors from 16
 // on always auto-clear. With a single message IVAR names bits of EICR; a bit that becomes set and is unmasked sends vector 0,
 // spaced by EITR 0, and stays set until the driver reads or clears EICR (which masks what EIAM says).
-// Left out: low-latency interrupts, the level of the legacy line (it is one message, as MSI).
+// A low-latency cause (LLI: filters say which packets, steering/) does not wait for the EITR interval. With EITR.LLI_MOD it takes one
+// of the vector's credits, which come back one every GPIE.LL_INTERVAL times 4 us; without a credit it waits as any other.
+// Left out: the level of the legacy line (it is one message, as MSI), EITR's running counter.
 
 import type { EventHandler, EventId, Scheduler } from '../time/scheduler.ts';
 import { NO_EVENT } from '../time/scheduler.ts';
 import {
   EICR_RTX_QUEUE,
+  EICR_TCP_TIMER,
+  EITR_CNT_WDIS,
   EITR_ITR_MASK,
   EITR_ITR_SHIFT,
+  EITR_LLI_CREDIT_MASK,
+  EITR_LLI_CREDIT_SHIFT,
+  EITR_LLI_MOD,
   GPIE_EIAME,
+  GPIE_LL_INTERVAL_MASK,
+  GPIE_LL_INTERVAL_SHIFT,
   GPIE_MSIX_MODE,
   GPIE_OCD,
 } from '../regs.ts';
@@ -29,6 +38,8 @@ export interface MsixSink {
 
 /** One step of EITR, ps. */
 export const EITR_STEP_PS = 2_048_000;
+/** One step of GPIE.LL_INTERVAL, ps. */
+const LL_STEP_PS = 4_000_000;
 
 /** What the vectors need from the rest of the device. */
 export interface CauseSource {
@@ -38,6 +49,9 @@ export interface CauseSource {
   beforeFire(vector: number): void;
 }
 
+/** Vectors that have a bit in EICR. */
+const EICR_VECTORS = 16;
+
 export class Msix implements EventHandler {
   /** Messages sent, per vector. */
   readonly fired: Float64Array;
@@ -45,6 +59,8 @@ export class Msix implements EventHandler {
   gpie = 0;
   /** Vector of link and other causes (IVAR_MISC), −1 for none. */
   otherVector = -1;
+  /** Vector of the TCP timer, −1 for none. */
+  tcpVector = -1;
 
   private readonly functionIndex: number;
   private readonly scheduler: Scheduler;
@@ -64,8 +80,15 @@ export class Msix implements EventHandler {
   private autoClear = 0;
   private otherCauses = 0;
   private otherMask = 0;
-  private otherPending = false;
+  /** Other causes that want to be told. */
+  private otherPending = 0;
   private autoMaskOther = 0;
+  /** Vectors whose low-latency interrupts take credits; the credits, and when they were last counted. */
+  private readonly moderatesLow: Uint8Array;
+  private readonly credits: Uint8Array;
+  private readonly creditPs: Float64Array;
+  /** No vector of 0 to 15 has a cause before this time, ps: reading EICR looks no further. */
+  private earliestPs = Infinity;
   /** Single message: set bits were unmasked and want to be told again. */
   private retells = false;
 
@@ -88,6 +111,9 @@ export class Msix implements EventHandler {
     this.allowedPs = new Float64Array(vectors);
     this.intervalPs = new Float64Array(vectors);
     this.eventPs = new Float64Array(vectors);
+    this.moderatesLow = new Uint8Array(vectors);
+    this.credits = new Uint8Array(vectors);
+    this.creditPs = new Float64Array(vectors);
     for (let v = 0; v < vectors; v++) this.events.push(NO_EVENT);
   }
 
@@ -105,9 +131,13 @@ export class Msix implements EventHandler {
     this.autoClear = 0;
     this.otherCauses = 0;
     this.otherMask = 0;
-    this.otherPending = false;
+    this.otherPending = 0;
+    this.moderatesLow.fill(0);
+    this.credits.fill(0);
+    this.earliestPs = Infinity;
     this.gpie = 0;
     this.otherVector = -1;
+    this.tcpVector = -1;
   }
 
   /** A cause of `vector` becomes true at `atPs`. */
@@ -115,7 +145,37 @@ export class Msix implements EventHandler {
     if (vector < 0 || vector >= this.vectors) return;
     if (atPs >= this.causePs[vector]) return;
     this.causePs[vector] = atPs;
+    if (atPs < this.earliestPs && vector < EICR_VECTORS) this.earliestPs = atPs;
     if (this.isUnmasked(vector)) this.arm(vector, atPs);
+  }
+
+  /** As `raise`, for a cause that does not wait for the interval. */
+  raiseLowLatency(vector: number, atPs: number): void {
+    if (vector < 0 || vector >= this.vectors) return;
+    const moderated = this.isMultiple ? vector : 0;
+    if (this.takesCredit(moderated)) this.allowedPs[moderated] = 0;
+    this.raise(vector, atPs);
+    if (this.isUnmasked(vector)) this.arm(vector, atPs);
+  }
+
+  /** Whether a low-latency interrupt may pass now; takes its credit. */
+  private takesCredit(vector: number): boolean {
+    if (this.moderatesLow[vector] === 0) return true;
+    const credits = this.creditsOf(vector);
+    if (credits === 0) return false;
+    this.credits[vector] = credits - 1;
+    return true;
+  }
+
+  /** Credits of a vector by now. */
+  private creditsOf(vector: number): number {
+    const steps = (this.gpie >>> GPIE_LL_INTERVAL_SHIFT) & GPIE_LL_INTERVAL_MASK;
+    if (steps === 0) return this.credits[vector];
+    const stepPs = steps * LL_STEP_PS;
+    const more = Math.floor((this.scheduler.nowPs - this.creditPs[vector]) / stepPs);
+    this.creditPs[vector] = this.creditPs[vector] + more * stepPs;
+    this.credits[vector] = Math.min(this.credits[vector] + more, EITR_LLI_CREDIT_MASK);
+    return this.credits[vector];
   }
 
   /** GPIE.MSIX_MODE. */
@@ -139,9 +199,22 @@ export class Msix implements EventHandler {
   readEicr(): number {
     const nowPs = this.scheduler.nowPs;
     let value = this.otherCauses | (this.recorded[0] & EICR_RTX_QUEUE);
-    for (let v = 0; v < 16 && v < this.vectors; v++) if (this.causePs[v] <= nowPs) value |= 1 << v;
-    this.clearCauses(value);
+    if (this.earliestPs <= nowPs) value |= this.dueVectors(nowPs);
+    if (value !== 0) this.clearCauses(value);
     return value;
+  }
+
+  /** Vectors 0 to 15 that have a cause by `nowPs`, as bits; brings `earliestPs` up to date. */
+  private dueVectors(nowPs: number): number {
+    let due = 0;
+    let earliestPs = Infinity;
+    for (let v = 0; v < EICR_VECTORS && v < this.vectors; v++) {
+      const causePs = this.causePs[v];
+      if (causePs <= nowPs) due |= 1 << v;
+      if (causePs < earliestPs) earliestPs = causePs;
+    }
+    this.earliestPs = earliestPs;
+    return due;
   }
 
   /** Reading or clearing EICR masks what EIAM says, where messages do not. */
@@ -159,7 +232,7 @@ export class Msix implements EventHandler {
     if ((this.gpie & GPIE_OCD) !== 0) return;
     const nowPs = this.scheduler.nowPs;
     this.recorded[0] = this.recorded[0] & ~bits;
-    for (let v = 0; v < 16 && v < this.vectors; v++)
+    for (let v = 0; v < EICR_VECTORS && v < this.vectors; v++)
       if ((bits & (1 << v)) !== 0 && this.causePs[v] <= nowPs) {
         if (this.isMultiple) this.cancel(v);
         this.causePs[v] = Infinity;
@@ -243,8 +316,19 @@ export class Msix implements EventHandler {
 
   /** EITR write: takes effect from the next interrupt on. */
   setInterval(vector: number, eitr: number): void {
-    if (vector < this.vectors)
-      this.intervalPs[vector] = ((eitr & EITR_ITR_MASK) >>> EITR_ITR_SHIFT) * EITR_STEP_PS;
+    if (vector >= this.vectors) return;
+    this.intervalPs[vector] = ((eitr & EITR_ITR_MASK) >>> EITR_ITR_SHIFT) * EITR_STEP_PS;
+    this.moderatesLow[vector] = (eitr & EITR_LLI_MOD) !== 0 ? 1 : 0;
+    if ((eitr & EITR_CNT_WDIS) !== 0) return;
+    this.credits[vector] = (eitr >>> EITR_LLI_CREDIT_SHIFT) & EITR_LLI_CREDIT_MASK;
+    this.creditPs[vector] = this.scheduler.nowPs;
+  }
+
+  /** EITR as read: what was written, with the credits as they are. */
+  eitr(vector: number, written: number): number {
+    if (vector >= this.vectors) return written;
+    const kept = written & ~(EITR_CNT_WDIS | (EITR_LLI_CREDIT_MASK << EITR_LLI_CREDIT_SHIFT));
+    return kept | (this.creditsOf(vector) << EITR_LLI_CREDIT_SHIFT);
   }
 
   /** The vector's time has come. */
@@ -253,7 +337,7 @@ export class Msix implements EventHandler {
     const nowPs = this.scheduler.nowPs;
     if (!this.isMultiple) return this.tellSingle(nowPs);
     const fires = this.causePs[vector] <= nowPs && this.isUnmasked(vector);
-    const firesOther = vector === this.otherVector && this.takeOther();
+    const firesOther = this.takeOther(this.othersOf(vector));
     if (!fires && !firesOther) return;
     this.source.beforeFire(vector);
     if (fires) this.latch(vector);
@@ -268,14 +352,14 @@ export class Msix implements EventHandler {
   private tellSingle(nowPs: number): void {
     let due = 0;
     let nextPs = Infinity;
-    for (let v = 0; v < 16 && v < this.vectors; v++) {
+    for (let v = 0; v < EICR_VECTORS && v < this.vectors; v++) {
       if (!this.isUnmasked(v)) continue;
       const causePs = this.causePs[v];
       if (causePs <= nowPs) due |= 1 << v;
       else if (causePs < nextPs) nextPs = causePs;
     }
     const isNew = (due & ~this.recorded[0]) !== 0 || this.retells;
-    const tellsOther = this.takeOther();
+    const tellsOther = this.takeOther(-1);
     this.retells = false;
     if (isNew || tellsOther) {
       this.source.beforeFire(0);
@@ -310,16 +394,30 @@ export class Msix implements EventHandler {
   }
 
   private tryOther(): void {
-    if ((this.otherCauses & this.otherMask) === 0) return;
-    if (this.isMultiple && this.otherVector < 0) return;
-    this.otherPending = true;
-    this.arm(this.otherVector, this.scheduler.nowPs);
+    const due = this.otherCauses & this.otherMask;
+    if (due === 0) return;
+    this.tryOn(this.otherVector, due & ~EICR_TCP_TIMER);
+    this.tryOn(this.tcpVector, due & EICR_TCP_TIMER);
   }
 
-  private takeOther(): boolean {
-    const fires = this.otherPending && (this.otherCauses & this.otherMask) !== 0;
-    this.otherPending = false;
-    return fires;
+  private tryOn(vector: number, causes: number): void {
+    if (causes === 0 || (this.isMultiple && vector < 0)) return;
+    this.otherPending |= causes;
+    this.arm(vector, this.scheduler.nowPs);
+  }
+
+  /** Causes beside the queues that a vector tells of. */
+  private othersOf(vector: number): number {
+    const timer = vector === this.tcpVector ? EICR_TCP_TIMER : 0;
+    return vector === this.otherVector ? ~EICR_TCP_TIMER | timer : timer;
+  }
+
+  /** Whether one of these causes is to be told now; a cause of EIAC is then cleared. */
+  private takeOther(causes: number): boolean {
+    const due = this.otherPending & causes & this.otherCauses & this.otherMask;
+    this.otherPending &= ~causes;
+    if (this.isMultiple) this.otherCauses &= ~(due & this.autoClear & EICR_TCP_TIMER);
+    return due !== 0;
   }
 
   /** Makes sure that the vector's event is not later than this cause demands. */

@@ -1,4 +1,4 @@
-// Layer 2 filter of one function (82599 7.1.1): 128 exact addresses, the multicast hash table, broadcast, promiscuous
+// Layer 2 filter of one function (82599 7.1.1): 128 exact addresses, the hash tables for multicast and unicast, broadcast, promiscuous
 // bits, the VLAN table. Everything is decoded when a register is written; the frame path compares words.
 
 import {
@@ -27,7 +27,7 @@ export class MacFilter {
   private readonly lo = new Uint32Array(ADDRESSES);
   /** One past the highest valid address. */
   private limit = 0;
-  /** Word of a table register: MTA and VFTA stay in the register file. */
+  /** Word of a table register: MTA, UTA and VFTA stay in the register file. */
   private readonly tableWord: (offset: number) => number;
 
   constructor(tableWord: (offset: number) => number) {
@@ -60,8 +60,8 @@ export class MacFilter {
     const flags = key[K_FLAGS];
     if ((flags & PARSE_BROADCAST) !== 0) return (this.fctrl & R.FCTRL_BAM) !== 0;
     if ((flags & PARSE_MULTICAST) !== 0)
-      return (this.fctrl & R.FCTRL_MPE) !== 0 || this.isListed(key) || this.isHashed(key);
-    return (this.fctrl & R.FCTRL_UPE) !== 0 || this.isListed(key);
+      return (this.fctrl & R.FCTRL_MPE) !== 0 || this.isListed(key) || this.isHashed(key, R.MTA(0));
+    return (this.fctrl & R.FCTRL_UPE) !== 0 || this.isListed(key) || this.isHashed(key, R.UTA(0));
   }
 
   /** The VLAN table, and the CFI bit (82599 7.4.4). */
@@ -85,13 +85,14 @@ export class MacFilter {
     return false;
   }
 
-  private isHashed(key: Uint32Array): boolean {
+  /** Whether the table at an offset (MTA, UTA) has the address's bit set. */
+  private isHashed(key: Uint32Array, tableAt: number): boolean {
     if ((this.mcstctrl & R.MCSTCTRL_MFE) === 0) return false;
     const low = key[K_ETH_DST_LO];
     const offsetType = this.mcstctrl & R.MCSTCTRL_MO_MASK;
     const shift = offsetType === 3 ? 0 : 4 - offsetType;
     const byte4 = (low >>> 8) & 255;
     const vector = ((byte4 >> shift) | ((low & 255) << (8 - shift))) & 0xfff;
-    return (this.tableWord(R.MTA(vector >> 5)) & (1 << (vector & 31))) !== 0;
+    return (this.tableWord(tableAt + 4 * (vector >> 5)) & (1 << (vector & 31))) !== 0;
   }
 }

@@ -50,7 +50,10 @@ export class Port {
   /** Most bytes ever held in the receive buffer. */
   peakHeldBytes = 0;
 
-  private readonly psPerByte: number;
+  /** Rate of the port, and of its link as it came up last. */
+  readonly lineRateBps: number;
+  rateBps = 0;
+  private psPerByte = 0;
   private readonly macLatencyPs: number;
   private heldBytes = 0;
   private readonly heldPs: Float64Array;
@@ -67,7 +70,8 @@ export class Port {
     txBufferBytes: number,
   ) {
     this.index = index;
-    this.psPerByte = (8 * PS_PER_S) / lineRateBps;
+    this.lineRateBps = lineRateBps;
+    this.setRate(lineRateBps);
     this.macLatencyPs = macLatencyPs;
     this.rxBufferBytes = rxBufferBytes;
     this.txBufferBytes = txBufferBytes;
@@ -75,6 +79,12 @@ export class Port {
     this.heldPs = new Float64Array(ring);
     this.heldLen = new Int32Array(ring);
     this.heldMask = ring - 1;
+  }
+
+  /** The link came up at another rate. */
+  setRate(rateBps: number): void {
+    this.rateBps = rateBps;
+    this.psPerByte = (8 * PS_PER_S) / rateBps;
   }
 
   /** Takes a frame whose first bit arrives at `firstBitPs` (or when the line is free); sets `arrivalPs`. */

@@ -46,6 +46,7 @@ export function classifyForHost(
   meta.hash = rss.hash;
   meta.packetInfo = packetType(key, flags) | rss.type;
   meta.status = 0;
+  meta.isLowLatency = false;
   if (pipeline.hasMark) {
     meta.hash = pipeline.mark | 0;
     meta.packetInfo = packetType(key, flags);

@@ -21,11 +21,14 @@ export class RxMeta {
   headerBytes = 0;
   /** Share of the receive buffer that the frame lies in. */
   trafficClass = 0;
+  /** A filter asks for an interrupt at once. */
+  isLowLatency = false;
 }
 
-const META_WORDS = 12;
+const META_WORDS = 13;
 const M_AT = 10;
 const M_LEN = 11;
+const M_LOW_LATENCY = 12;
 
 export class WaitingFrames {
   /** Frames in the FIFO. */
@@ -73,6 +76,7 @@ export class WaitingFrames {
     this.meta[m + 7] = meta.tagAt;
     this.meta[m + 8] = meta.headerBytes;
     this.meta[m + 9] = meta.trafficClass;
+    this.meta[m + M_LOW_LATENCY] = meta.isLowLatency ? 1 : 0;
     this.meta[m + M_AT] = to;
     this.meta[m + M_LEN] = lenBytes;
     this.writeAt = to + lenBytes;
@@ -94,6 +98,7 @@ export class WaitingFrames {
     meta.tagAt = this.meta[m + 7];
     meta.headerBytes = this.meta[m + 8];
     meta.trafficClass = this.meta[m + 9];
+    meta.isLowLatency = this.meta[m + M_LOW_LATENCY] !== 0;
     this.at = this.meta[m + M_AT];
     this.lenBytes = this.meta[m + M_LEN];
     return true;

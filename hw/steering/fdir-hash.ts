@@ -8,7 +8,8 @@
 // Words 1 to 10 only ever enter as their XOR, `common`; word 0 enters twice over, shifted by half a word. With hi and lo below, bit
 // n of the key's low half adds lo >> n, bit n of its high half adds hi >> n. The first bit of the stream must not be hashed with key
 // bit 0, so lo gets word 0 only after that. Drivers compute the same value for filters they add; the device for every packet. The
-// two keys of Linux drivers are given here for both sides.
+// two keys of Linux drivers are given here for both sides. Read against ixgbe (ixgbe_82599.c, ixgbe_atr_compute_sig_hash_82599 and
+// ..._perfect_hash_82599): the same, there with the signature in the upper half of one word.
 
 /** Keys that drivers write to FDIRHKEY and FDIRSKEY, and so hash with. */
 export const BUCKET_KEY = 0x3dad14e2;

@@ -10,7 +10,10 @@
 // A filter that is added again (perfect: same bucket and software index; signature: same bucket, signature and flow type) is
 // overwritten if FILTER_UPDATE is set; otherwise the addition fails, and in signature mode to another queue it marks a collision.
 //
-// Left out: pools, IPv6 in perfect mode (as Linux' driver leaves it out), the DROP_Q number (DROP drops), aging (there is none).
+// IPv6 has no perfect filters: the registers of a filter hold one address of 128 bits only, and ixgbe and DPDK both mask the other
+// (FDIRM.DIPV6) and refuse IPv6 in perfect mode (DPDK ixgbe_fdir.c: "not supported"). Signatures cover it, under byte masks (FDIRIP6M).
+//
+// Left out: pools, FDIRSIPV6, the DROP_Q number (DROP drops), aging (there is none).
 
 import {
   K_DPORT,
@@ -64,6 +67,8 @@ export interface FdirCommand {
 export class FdirMask {
   src = 0xffffffff;
   dst = 0xffffffff;
+  /** IPv6: source 0 to 3, destination 4 to 7. */
+  readonly ipv6 = new Int32Array(8).fill(-1);
   tcpPorts = 0xffffffff;
   udpPorts = 0xffffffff;
   vlan = 0xffff;
@@ -230,7 +235,8 @@ export class FlowDirector {
     let common = this.src ^ this.dst ^ this.ports ^ (flex << 16);
     if (family === 6) {
       common = this.ports ^ (flex << 16);
-      for (let i = 0; i < 4; i++) common ^= key[K_SRC + i] ^ key[K_DST + i];
+      for (let i = 0; i < 4; i++)
+        common ^= (key[K_SRC + i] & mask.ipv6[i]) ^ (key[K_DST + i] & mask.ipv6[4 + i]);
     }
     const head = (this.flowType << 16) | tag;
     this.hash = fdirHash(head, common, this.bucketKey);

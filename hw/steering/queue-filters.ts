@@ -3,7 +3,8 @@
 //
 // 5-tuple filters compare whole IPv4 packets (a fragment has no ports, and IPv6 has no filter registers); several that match are
 // decided by priority, 7 the highest, then by number. The hardware compares all at once; here the enabled ones are kept in that
-// order and searched, at no cost in modelled time. Low-latency interrupts (LLI bits) and pools are kept, without effect.
+// order and searched, at no cost in modelled time. A filter may give a queue, ask for a low-latency interrupt, or both. Left out:
+// pools, and TCP flags as a condition of the interrupt (the data sheet reserves their bits in L34TIMIR).
 
 import {
   K_DPORT,
@@ -41,7 +42,7 @@ export class EthertypeFilters {
   readonly etqf = new Uint32Array(S.ETHERTYPE_FILTERS);
   readonly etqs = new Uint32Array(S.ETHERTYPE_FILTERS);
 
-  /** Whether any filter gives a queue. */
+  /** Whether any filter is on. */
   get isActive(): boolean {
     for (let i = 0; i < S.ETHERTYPE_FILTERS; i++) if (this.isOn(i)) return true;
     return false;
@@ -66,10 +67,18 @@ export class EthertypeFilters {
     return (this.etqs[filter] >>> S.ETQS_QUEUE_SHIFT) & 0x7f;
   }
 
+  givesQueue(filter: number): boolean {
+    return (this.etqs[filter] & S.ETQS_QUEUE_EN) !== 0;
+  }
+
+  /** Whether packets of a filter interrupt at once. */
+  isLowLatency(filter: number): boolean {
+    return (this.etqs[filter] & S.ETQS_LLI) !== 0;
+  }
+
   private isOn(filter: number): boolean {
-    return (
-      (this.etqf[filter] & S.ETQF_FILTER_EN) !== 0 && (this.etqs[filter] & S.ETQS_QUEUE_EN) !== 0
-    );
+    const does = S.ETQS_QUEUE_EN | S.ETQS_LLI;
+    return (this.etqf[filter] & S.ETQF_FILTER_EN) !== 0 && (this.etqs[filter] & does) !== 0;
   }
 }
 
@@ -96,6 +105,8 @@ export class FiveTupleFilters {
   readonly sdpqf = new Uint32Array(S.FIVE_TUPLE_FILTERS);
   readonly ftqf = new Uint32Array(S.FIVE_TUPLE_FILTERS);
   readonly l34timir = new Uint32Array(S.FIVE_TUPLE_FILTERS);
+  /** LLITHRESH. */
+  lowLatencyBytes = 0;
   /** Numbers of the enabled filters, the one that wins first. */
   private readonly order = new Int32Array(S.FIVE_TUPLE_FILTERS);
   private count = 0;
@@ -104,11 +115,11 @@ export class FiveTupleFilters {
     return this.count > 0;
   }
 
-  /** FTQF changed: the order is made anew. */
+  /** FTQF or L34TIMIR changed: the order is made anew. */
   reorder(): void {
     const on: number[] = [];
     for (let i = 0; i < S.FIVE_TUPLE_FILTERS; i++)
-      if ((this.ftqf[i] & S.FTQF_QUEUE_ENABLE) !== 0) on.push(i);
+      if (this.givesQueue(i) || (this.l34timir[i] & S.L34TIMIR_LLI) !== 0) on.push(i);
     on.sort((a, b) => this.priorityOf(b) - this.priorityOf(a) || a - b);
     this.count = on.length;
     this.order.set(on);
@@ -141,6 +152,17 @@ export class FiveTupleFilters {
   /** Queue of a filter. */
   queueOf(filter: number): number {
     return (this.l34timir[filter] >>> S.L34TIMIR_QUEUE_SHIFT) & S.L34TIMIR_QUEUE_MASK;
+  }
+
+  givesQueue(filter: number): boolean {
+    return (this.ftqf[filter] & S.FTQF_QUEUE_ENABLE) !== 0;
+  }
+
+  /** Whether a packet of so many bytes that matches a filter interrupts at once. */
+  isLowLatency(filter: number, lenBytes: number): boolean {
+    const control = this.l34timir[filter];
+    if ((control & S.L34TIMIR_LLI) === 0) return false;
+    return (control & S.L34TIMIR_SIZE_BP) !== 0 || lenBytes < this.lowLatencyBytes;
   }
 
   private priorityOf(filter: number): number {

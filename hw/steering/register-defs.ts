@@ -17,7 +17,31 @@ const FILTERS: readonly RegisterDef[] = [
     '5-tuple filter: control. Highest priority wins, then the lowest number',
     'PROTOCOL 1:0, PRIORITY 4:2, MASK 29:25 (1: not compared), QUEUE_EN 31',
   ),
-  many('L34TIMIR', S.L34TIMIR, 128, 'hook', 0, '5-tuple filter: queue', 'RX_QUEUE 27:21'),
+  many(
+    'L34TIMIR',
+    S.L34TIMIR,
+    128,
+    'hook',
+    0,
+    '5-tuple filter: queue, and whether its packets interrupt at once',
+    'SIZE_BP 12 (of any size; else below LLITHRESH), LLI 20, RX_QUEUE 27:21',
+  ),
+  one(
+    'LLITHRESH',
+    S.LLITHRESH,
+    'hook',
+    0,
+    'Size for low-latency interrupts of 5-tuple filters',
+    'SIZE 11:0, bytes',
+  ),
+  one(
+    'IMIRVP',
+    S.IMIRVP,
+    'hook',
+    0,
+    'Low-latency interrupts by priority of the tag',
+    'PRIORITY 2:0 (and above), EN 3',
+  ),
   many(
     'ETQF',
     S.ETQF,
@@ -27,7 +51,15 @@ const FILTERS: readonly RegisterDef[] = [
     'EtherType filter: what',
     'ETYPE 15:0, UP 18:16, UP_EN 19, FILTER_EN 31',
   ),
-  many('ETQS', S.ETQS, 8, 'hook', 0, 'EtherType filter: queue', 'RX_QUEUE 22:16, QUEUE_EN 31'),
+  many(
+    'ETQS',
+    S.ETQS,
+    8,
+    'hook',
+    0,
+    'EtherType filter: queue',
+    'RX_QUEUE 22:16, LLI 29, QUEUE_EN 31',
+  ),
   one(
     'SYNQF',
     S.SYNQF,
@@ -88,7 +120,14 @@ const FLOW_DIRECTOR: readonly RegisterDef[] = [
     'The one global mask: fields that are not compared',
     'VLANID 0, VLANP 1, POOL 2, L4P 3, FLEX 4, DIPV6 5',
   ),
-  one('FDIRIP6M', S.FDIRIP6M, 'rw', 0, 'Kept, no effect'),
+  one(
+    'FDIRIP6M',
+    S.FDIRIP6M,
+    'hook',
+    0,
+    'IPv6 address mask of signatures, a bit a byte, the first on the wire lowest; 1: not hashed',
+    'source 15:0, destination 31:16',
+  ),
 ];
 
 const EXTENSION: readonly RegisterDef[] = [

@@ -19,6 +19,9 @@ export const FTQF_PRIORITY_MASK = 7;
 export const FTQF_MASK_SHIFT = 25;
 export const FTQF_QUEUE_ENABLE = 1 << 31;
 export const L34TIMIR = (i: number): number => 0x0e800 + 4 * i;
+/** Low-latency interrupt; for packets of any size with SIZE_BP, else for those below LLITHRESH. */
+export const L34TIMIR_SIZE_BP = 1 << 12;
+export const L34TIMIR_LLI = 1 << 20;
 export const L34TIMIR_QUEUE_SHIFT = 21;
 export const L34TIMIR_QUEUE_MASK = 0x7f;
 
@@ -30,7 +33,17 @@ export const ETQF_UP_EN = 1 << 19;
 export const ETQF_UP_SHIFT = 16;
 export const ETQS = (i: number): number => 0x0ec00 + 4 * i;
 export const ETQS_QUEUE_SHIFT = 16;
+export const ETQS_LLI = 1 << 29;
 export const ETQS_QUEUE_EN = 1 << 31;
+
+// Low-latency interrupts.
+/** Bytes in 11:0: a packet must be shorter. */
+export const LLITHRESH = 0x0ec90;
+export const LLITHRESH_SIZE_MASK = 0xfff;
+/** Tagged packets of this priority (2:0) and above, with bit 3. */
+export const IMIRVP = 0x05ac0;
+export const IMIRVP_PRIORITY_MASK = 7;
+export const IMIRVP_PRIORITY_EN = 1 << 3;
 
 // SYN filter.
 export const SYNQF = 0x0ec30;
@@ -104,6 +117,7 @@ export const FDIRM_POOL = 1 << 2;
 export const FDIRM_L4P = 1 << 3;
 export const FDIRM_FLEX = 1 << 4;
 export const FDIRM_DIPV6 = 1 << 5;
+/** A bit per byte of an IPv6 address: source 15:0, destination 31:16; 1 bits are not hashed. */
 export const FDIRIP6M = 0x0ee74;
 
 // Extension block.

@@ -3,8 +3,12 @@
 //   1. EtherType filters;  2. the SYN filter if SYNQF.SYNQFP is set;  3. 5-tuple filters;  4. the SYN filter otherwise;
 //   5. Flow Director;      6. RSS (the hash goes into the descriptor whoever decides)
 //
+// Beside the queue: whether the packet's interrupt waits for the interval of its vector. EtherType and 5-tuple filters say so, also
+// those that give no queue, and the priority of the tag (IMIRVP).
+//
 // `isActive` is false while nothing but RSS can decide: then the device does not call this at all.
 
+import { K_VLAN_COUNT, K_VLAN_OUTER } from '../parse/key-layout.ts';
 import type { Rss } from '../table/rss.ts';
 import { EthertypeFilters, FiveTupleFilters, isSyn } from './queue-filters.ts';
 import { FlowDirector } from './flow-director.ts';
@@ -48,12 +52,15 @@ export class RxSteering {
   readonly fiveTuple = new FiveTupleFilters();
   readonly flowDirector = new FlowDirector();
   synqf = 0;
+  imirvp = 0;
   /** Some mechanism in front of RSS is on. */
   isActive = false;
   /** Out-parameters of `choose`: who decided, by which filter, and whether the descriptor reports a Flow Director filter. */
   mechanism: Mechanism = Mechanism.RSS;
   filter = -1;
   reportsFilter = false;
+  /** The packet interrupts at once. */
+  isLowLatency = false;
 
   private readonly rss: Rss;
 
@@ -67,20 +74,34 @@ export class RxSteering {
       this.ethertype.isActive ||
       this.fiveTuple.isActive ||
       (this.synqf & S.SYNQF_ENABLE) !== 0 ||
+      (this.imirvp & S.IMIRVP_PRIORITY_EN) !== 0 ||
       this.flowDirector.isOn;
   }
 
   /** Queue of a parsed frame for which RSS has chosen `rssQueue`, STEER_DROP if a filter drops it. */
-  choose(rssQueue: number, key: Uint32Array, view: DataView, frameAt: number): number {
+  choose(
+    rssQueue: number,
+    key: Uint32Array,
+    view: DataView,
+    frameAt: number,
+    lenBytes: number,
+  ): number {
     this.reportsFilter = false;
+    this.isLowLatency = this.hasUrgentTag(key);
     this.mechanism = Mechanism.ETHERTYPE;
     this.filter = this.ethertype.match(key);
-    if (this.filter >= 0) return this.ethertype.queueOf(this.filter);
+    if (this.filter >= 0) {
+      if (this.ethertype.isLowLatency(this.filter)) this.isLowLatency = true;
+      if (this.ethertype.givesQueue(this.filter)) return this.ethertype.queueOf(this.filter);
+    }
     const takesSyn = (this.synqf & S.SYNQF_ENABLE) !== 0 && isSyn(key);
     if (takesSyn && (this.synqf & S.SYNQF_SYNQFP) !== 0) return this.bySyn();
     this.mechanism = Mechanism.FIVE_TUPLE;
     this.filter = this.fiveTuple.match(key);
-    if (this.filter >= 0) return this.fiveTuple.queueOf(this.filter);
+    if (this.filter >= 0) {
+      if (this.fiveTuple.isLowLatency(this.filter, lenBytes)) this.isLowLatency = true;
+      if (this.fiveTuple.givesQueue(this.filter)) return this.fiveTuple.queueOf(this.filter);
+    }
     if (takesSyn) return this.bySyn();
     const fdir = this.flowDirector;
     if (fdir.isOn) {
@@ -96,7 +117,7 @@ export class RxSteering {
   explain(rssQueue: number, key: Uint32Array, view: DataView, frameAt: number): SteeringMatch[] {
     const found: SteeringMatch[] = [];
     const ethertype = this.ethertype.match(key);
-    if (ethertype >= 0) {
+    if (ethertype >= 0 && this.ethertype.givesQueue(ethertype)) {
       const queue = this.ethertype.queueOf(ethertype);
       found.push({ mechanism: Mechanism.ETHERTYPE, filter: ethertype, queue });
     }
@@ -105,7 +126,7 @@ export class RxSteering {
     const synFirst = (this.synqf & S.SYNQF_SYNQFP) !== 0;
     if (takesSyn && synFirst) found.push(syn);
     const tuple = this.fiveTuple.match(key);
-    if (tuple >= 0) {
+    if (tuple >= 0 && this.fiveTuple.givesQueue(tuple)) {
       const queue = this.fiveTuple.queueOf(tuple);
       found.push({ mechanism: Mechanism.FIVE_TUPLE, filter: tuple, queue });
     }
@@ -123,6 +144,12 @@ export class RxSteering {
     }
     found.push({ mechanism: Mechanism.RSS, filter: -1, queue: rssQueue });
     return found;
+  }
+
+  /** IMIRVP: the tag's priority asks for an interrupt at once. */
+  private hasUrgentTag(key: Uint32Array): boolean {
+    if ((this.imirvp & S.IMIRVP_PRIORITY_EN) === 0 || key[K_VLAN_COUNT] === 0) return false;
+    return key[K_VLAN_OUTER] >>> 13 >= (this.imirvp & S.IMIRVP_PRIORITY_MASK);
   }
 
   private bySyn(): number {

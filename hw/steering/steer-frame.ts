@@ -2,6 +2,7 @@
 
 import type { DeviceContext } from '../context.ts';
 import type { PciFunction } from '../function.ts';
+import { RXD_CHECKSUM_ERRORS } from '../dma/descriptor.ts';
 import { reportFilter } from '../mac/rx-offload.ts';
 import type { RxMeta } from '../mac/waiting-frames.ts';
 import { TraceStep } from '../trace.ts';
@@ -15,10 +16,12 @@ export function steerFrame(
   rssQueue: number,
   packetId: number,
   frameAt: number,
+  lenBytes: number,
   atPs: number,
 ): number {
   const { steering } = fn;
-  const queue = steering.choose(rssQueue, fn.pipeline.key, ctx.packets.view, frameAt);
+  const queue = steering.choose(rssQueue, fn.pipeline.key, ctx.packets.view, frameAt, lenBytes);
+  meta.isLowLatency = steering.isLowLatency && (meta.status & RXD_CHECKSUM_ERRORS) === 0;
   if (steering.mechanism === Mechanism.RSS_CONTEXT) meta.hash = fn.rss.hash;
   if (steering.reportsFilter) reportFilter(meta, steering);
   if (steering.mechanism !== Mechanism.RSS)

@@ -321,6 +321,30 @@ describe('Flow Director', () => {
     expect(b.r(0, 0xee38)).toBe(8192);
   });
 
+  it('signatures of IPv6 leave out the bytes of addresses that FDIRIP6M names', () => {
+    const b = new SteerBench();
+    b.w(0, 0xee74, (1 << 15) | (1 << 16)); // last byte of the source, first of the destination
+    b.startFdir(1, false);
+    const bytes = frame({ ...FLOW, v6: true });
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    const masked = bytes.slice();
+    masked[22 + 15] = 0;
+    masked[38] = 0;
+    const address = (at: number): number[] =>
+      [0, 4, 8, 12].map((i) => new DataView(masked.buffer).getUint32(at + i));
+    const words = [6 << 16, ...address(38), ...address(22), view.getUint32(54), 0x86dd << 16];
+    const [bucket, signature] = [BUCKET_KEY, SIGNATURE_KEY].map((key) => naiveFdirHash(words, key));
+    b.w(0, 0xee28, (bucket | (signature << 16)) >>> 0);
+    b.command(1 | 8 | (6 << 5) | (1 << 15) | (6 << 16));
+    expect(b.queueOf(FLOW, bytes)).toBe(6);
+    const changed = (at: number): Uint8Array =>
+      bytes.map((byte, i) => (i === at ? byte ^ 64 : byte));
+    expect(b.queueOf(FLOW, changed(22 + 15))).toBe(6);
+    expect(b.queueOf(FLOW, changed(38))).toBe(6);
+    expect(b.queueOf(FLOW, changed(22 + 14))).toBe(0);
+    expect(b.queueOf(FLOW, changed(39))).toBe(0);
+  });
+
   it('reports the filter in the descriptor and knows its longest chain', () => {
     const b = new SteerBench();
     b.w(0, 0xee70, 0x10);
