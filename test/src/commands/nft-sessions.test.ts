@@ -69,4 +69,17 @@ describe('sessions of the real nft', () => {
       const said = read(`${name}.monitor.${form}`);
       expect(comparable(stack.monitors.take())).toEqual(comparable(said));
     });
+
+  it('concat: the real listing in JSON, given as input, is listed as the real text', () => {
+    const entries = recorded('concat');
+    const listing = (command: string): string =>
+      entries.find((e) => e.command === command)?.printed ?? '';
+    const { nft } = new NfStack().nf;
+    // 1.0.6's JSON does not say that values are intervals.
+    const json = listing('nft -j list ruleset').replace('"map": "ipv4_addr", "flags"', (text) =>
+      text.replace('ipv4_addr', 'interval ipv4_addr'),
+    );
+    expect(nft.run(['-j', '-f', '-'], json).stderr).toBe('');
+    expect(nft.run(['list', 'ruleset']).stdout).toBe(listing('nft list ruleset'));
+  });
 });

@@ -1,14 +1,16 @@
 // What a rule is made of after parsing: plain objects that are printed (print.ts, json.ts) and compiled (compile.ts).
 
 import type { Field } from './fields.ts';
-import type { Scalar, TypeName } from './types.ts';
+import type { Scalar, Types } from './types.ts';
 
 /** Right side of a match. */
 export type Rhs =
   | { kind: 'value'; value: Scalar }
   | { kind: 'range'; from: Scalar; to: Scalar }
   | { kind: 'prefix'; value: Scalar; lenBits: number }
-  | { kind: 'set'; elements: Rhs[] }
+  | { kind: 'concat'; parts: Rhs[]; places: Place[] }
+  /** Elements in the order of listing, and as they were handed to the kernel. */
+  | { kind: 'set'; elements: Rhs[]; written: Rhs[] }
   | { kind: 'named'; name: string; start: number; end: number };
 
 /** What a verdict map answers. */
@@ -19,10 +21,16 @@ export type MapVerdict =
   | { kind: 'continue' }
   | { kind: 'jump'; goto: boolean; chain: string; start: number; end: number };
 
-/** One element of a set, or of a map with what it answers: a verdict, or a value of the map's data type. */
+/** What a map answers: a verdict, or a value of its data type (a range or prefix of them for NAT). */
+export type MapData = MapVerdict | { kind: 'value'; value: Rhs; place: Place };
+
+/** Data of a map: verdicts, or values of these types. */
+export type DataTypes = Types | 'verdict';
+
+/** One element of a set, or of a map with what it answers. */
 export interface SetElement {
   key: Rhs;
-  data: MapVerdict | { kind: 'value'; value: Scalar } | null;
+  data: MapData | null;
   /** Where the key stands. */
   start: number;
   end: number;
@@ -30,7 +38,7 @@ export interface SetElement {
 
 /** The map of a `vmap` or `map` expression: written in the rule, or named. */
 export type MapRef =
-  | { kind: 'elements'; elements: SetElement[]; dataType: TypeName | 'verdict' }
+  | { kind: 'elements'; elements: SetElement[]; dataTypes: DataTypes; start: number; end: number }
   | { kind: 'named'; name: string; start: number; end: number };
 
 /** `any`: some of these bits (types that are bit masks, written without an operator). */
@@ -44,6 +52,9 @@ export interface MatchStatement {
   op: MatchOp;
   right: Rhs;
 }
+
+/** What an element does by itself each time it is looked up or updated. */
+export type ElementStatement = { kind: 'counter'; values: Float64Array } | LimitStatement;
 
 /** `limit rate`: at most so much, or (`over`) what goes beyond. */
 export interface LimitStatement {
@@ -83,7 +94,7 @@ export type Statement =
       mask: number;
     }
   | { kind: 'vmap'; key: Field; map: MapRef }
-  | { kind: 'map-mark'; target: 'meta' | 'ct'; key: Field; map: MapRef }
+  | { kind: 'map-mark'; target: 'meta' | 'ct'; key: Field; map: MapRef; place: Place }
   | LimitStatement
   | { kind: 'notrack' }
   | { kind: 'comment'; text: string }
@@ -106,6 +117,8 @@ export interface NatStatement extends Place {
   /** Of the address; null when the table has one family anyway. */
   family: 'ip' | 'ip6' | null;
   address: [first: Scalar, last: Scalar] | null;
+  /** What gives the address, and with `addr . port` the port, instead. */
+  map: { key: Field; map: MapRef } | null;
   port: [first: number, last: number] | null;
   flags: string[];
 }

@@ -8,14 +8,17 @@ import { helperOf } from '../conntrack/helpers.ts';
 import type { CtStatement, MapRef, MatchStatement, Rhs, SetElement, Statement } from './ast.ts';
 import { META_OIFNAME, SOURCE_CT, SOURCE_META, SOURCE_NETWORK } from './fields.ts';
 import type { Field } from './fields.ts';
+import { isTracked, partsOf, typesOf } from './fields.ts';
+import { first, isRange, last } from './key-order.ts';
+import { KeySet } from './key-set.ts';
+import { MAX_KEY_WORDS, wordsOf, writeKey } from './key-words.ts';
 import { natAction } from './nat-action.ts';
 import * as op from './program.ts';
 import { NameSet, Program } from './program.ts';
 import type { Chain, Ruleset, Table } from './ruleset.ts';
 import { keysOf, valueOf } from './set-model.ts';
 import { compareScalars } from './types.ts';
-import type { Scalar } from './types.ts';
-import { first, last } from './value-parser.ts';
+import type { Scalar, Types } from './types.ts';
 
 /** The program, and the address of every base chain. */
 export interface Compiled {
@@ -94,26 +97,15 @@ class Compiler {
       case 'flow':
         this.emit(op.OP_FLOW, this.program.flowtables.push(this.runtime(table, s.flowtable)) - 1);
         return;
-      case 'set-mark': {
-        const source = s.from === null ? 0 : s.from === 'meta' ? 1 : 2;
-        this.emit(
-          op.OP_SETMARK,
-          s.target === 'ct' ? 1 : 0,
-          source,
-          s.from === null ? s.value | 0 : s.mask | 0,
-        );
+      case 'set-mark':
+        this.setMark(s);
         return;
-      }
       case 'vmap':
         this.vmap(table, s.key, s.map);
         return;
-      case 'map-mark': {
-        const elements = this.lookup(table, s.key, s.map);
-        const values = Int32Array.from(elements, (e) => (valueOf(e) as number) | 0);
-        this.emit(op.OP_MAPVALUE, this.program.valueMaps.push(values) - 1);
-        this.emit(op.OP_SETMARK, s.target === 'ct' ? 1 : 0, 3, 0);
+      case 'map-mark':
+        this.mapMark(table, s);
         return;
-      }
       case 'limit':
         this.emit(op.OP_LIMIT, this.program.limits.push(s) - 1);
         return;
@@ -123,14 +115,30 @@ class Compiler {
       case 'ct-set':
         this.ctSet(table, s);
         return;
-      case 'nat':
-        this.emit(op.OP_NAT, this.program.nats.push(natAction(this.nat, s)) - 1);
+      case 'nat': {
+        const elements = s.map === null ? [] : this.lookup(table, s.map.key, s.map.map);
+        const index = this.program.nats.push(natAction(this.nat, s, elements)) - 1;
+        this.emit(op.OP_NAT, index, s.map === null ? 0 : 1);
         return;
+      }
       case 'reject':
         this.emit(op.OP_REJECT, ...rejectCodes(s.type, s.code));
         return;
       default: // log, comment: nothing to run
     }
+  }
+
+  private setMark(s: Extract<Statement, { kind: 'set-mark' }>): void {
+    const source = s.from === null ? 0 : s.from === 'meta' ? 1 : 2;
+    const operand = s.from === null ? s.value | 0 : s.mask | 0;
+    this.emit(op.OP_SETMARK, s.target === 'ct' ? 1 : 0, source, operand);
+  }
+
+  private mapMark(table: Table, s: Extract<Statement, { kind: 'map-mark' }>): void {
+    const elements = this.lookup(table, s.key, s.map);
+    const values = Int32Array.from(elements, (e) => (valueOf(e) as number) | 0);
+    this.emit(op.OP_MAPVALUE, this.program.valueMaps.push(values) - 1);
+    this.emit(op.OP_SETMARK, s.target === 'ct' ? 1 : 0, 3, 0);
   }
 
   private ctSet(table: Table, s: CtStatement): void {
@@ -163,6 +171,10 @@ class Compiler {
 
   /** The field among these keys; the evaluator keeps which one it was. */
   private membership(field: Field, keys: readonly Rhs[], negated: number, mask = -1): void {
+    if (field.parts.length > 0) {
+      this.find(field, keySetOf(typesOf(field), keys), negated);
+      return;
+    }
     this.guard(field);
     const { program } = this;
     if (field.type === 'ifname') {
@@ -181,10 +193,32 @@ class Compiler {
     this.emit(op.OP_SET, program.numberSets.push(numberSet(keys)) - 1, negated);
   }
 
+  /** The field, or all its parts, as the key; then that key in the set. */
+  private find(field: Field, set: KeySet, negated: number): void {
+    this.key(field);
+    this.emit(op.OP_FIND, this.program.keySets.push(set) - 1, negated);
+  }
+
+  private key(field: Field): void {
+    const parts = partsOf(field);
+    for (const part of parts) this.guard(part);
+    let at = 0;
+    for (const part of parts) {
+      if (part.type === 'ifname') this.emit(op.OP_KEYNAME, part.key === META_OIFNAME ? 1 : 0, at);
+      else if (part.type === 'ipv6_addr') this.emit(op.OP_KEY6, part.key, at);
+      else {
+        this.load(part);
+        this.emit(op.OP_KEY, at);
+      }
+      at += wordsOf(part.type);
+    }
+  }
+
   /** Finds the packet's key in a map; returns the elements in the order of their numbers. */
   private lookup(table: Table, key: Field, map: MapRef): readonly SetElement[] {
     const elements = map.kind === 'elements' ? map.elements : (table.set(map.name)?.elements ?? []);
-    const sorted = [...elements].sort((a, b) => compareScalars(first(a.key), first(b.key)));
+    const sorted = [...elements];
+    if (key.parts.length === 0) sorted.sort((a, b) => compareScalars(first(a.key), first(b.key)));
     this.membership(
       key,
       sorted.map((e) => e.key),
@@ -223,6 +257,18 @@ class Compiler {
 function elementsOf(table: Table, rhs: Rhs): readonly Rhs[] {
   if (rhs.kind === 'set') return rhs.elements;
   return rhs.kind === 'named' ? keysOf(table.set(rhs.name)?.elements ?? []) : [rhs];
+}
+
+/** A set of these keys; slots are their places in the list. */
+function keySetOf(types: Types, keys: readonly Rhs[]): KeySet {
+  const set = new KeySet(types.map(wordsOf), keys.some(isRange));
+  const low = new Int32Array(MAX_KEY_WORDS);
+  const high = new Int32Array(MAX_KEY_WORDS);
+  for (const key of keys) {
+    writeKey(types, key, low, high);
+    set.insert(low, high, []);
+  }
+  return set;
 }
 
 /** Bounds of a right side as unsigned numbers. */
@@ -324,9 +370,9 @@ export function needsConntrack(statements: readonly Statement[]): boolean {
       s.kind === 'flow' ||
       s.kind === 'nat' ||
       s.kind === 'ct-set' ||
-      (s.kind === 'match' && s.left.source === SOURCE_CT) ||
+      (s.kind === 'match' && isTracked(s.left)) ||
       (s.kind === 'set-mark' && (s.target === 'ct' || s.from === 'ct')) ||
-      (s.kind === 'map-mark' && (s.target === 'ct' || s.key.source === SOURCE_CT)) ||
-      (s.kind === 'vmap' && s.key.source === SOURCE_CT),
+      (s.kind === 'map-mark' && (s.target === 'ct' || isTracked(s.key))) ||
+      (s.kind === 'vmap' && isTracked(s.key)),
   );
 }

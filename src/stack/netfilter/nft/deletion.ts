@@ -7,7 +7,8 @@ import type { Command } from './command-parser.ts';
 import { chainOf, tableOf } from './lookup.ts';
 import { refuseByKernel } from './refusal.ts';
 import type { Chain, Ruleset, Table } from './ruleset.ts';
-import { changeElements, usesSet } from './set-transaction.ts';
+import { changeElements } from './set-transaction.ts';
+import { usesSet } from './set-use.ts';
 import { jumpsTo } from './set-model.ts';
 
 function uses(table: Table, test: (s: Statement) => boolean): boolean {

@@ -12,9 +12,12 @@ import { NFT_CHAIN_PS, NFT_EXPR_PS } from '../costs.ts';
 import { NF_DROP } from '../hooks.ts';
 import type { HookState } from '../hooks.ts';
 import type { StackPort } from '../stack-port.ts';
+import { loadInt32 } from '../../ip/address.ts';
 import { TRACE_RULE } from '../trace-steps.ts';
 import { setConntrack } from './ct-set.ts';
 import * as fields from './fields.ts';
+import { runStatements } from './element-statements.ts';
+import { MAX_KEY_WORDS, writeName } from './key-words.ts';
 import { limitMatches } from './limit.ts';
 import * as op from './program.ts';
 import type { Program } from './program.ts';
@@ -25,12 +28,14 @@ const MAX_DEPTH = 16;
 const STATUS_BITS = 0xffff;
 
 /** Words of the instructions that may end their rule, 0 for the others. */
-const OP_LENGTHS = new Uint8Array(32);
+const OP_LENGTHS = new Uint8Array(64);
 OP_LENGTHS[op.OP_L4PROTO] = OP_LENGTHS[op.OP_FAMILY] = 2;
 OP_LENGTHS[op.OP_NETWORK] = OP_LENGTHS[op.OP_TRANSPORT] = 5;
 OP_LENGTHS[op.OP_META] = OP_LENGTHS[op.OP_CT] = OP_LENGTHS[op.OP_AND] = 2;
 OP_LENGTHS[op.OP_TEST] = OP_LENGTHS[op.OP_ADDRESS6] = OP_LENGTHS[op.OP_IFNAME] = 4;
-OP_LENGTHS[op.OP_SET] = 3;
+OP_LENGTHS[op.OP_SET] = OP_LENGTHS[op.OP_FIND] = 3;
+OP_LENGTHS[op.OP_KEY] = 2;
+OP_LENGTHS[op.OP_KEY6] = OP_LENGTHS[op.OP_KEYNAME] = 3;
 OP_LENGTHS[op.OP_FLOW] = OP_LENGTHS[op.OP_MAPVALUE] = OP_LENGTHS[op.OP_LIMIT] = 2;
 
 export class Evaluator {
@@ -43,6 +48,8 @@ export class Evaluator {
   private located = false;
   private hasTransport = false;
   private register = 0;
+  /** Of the key sets: what the KEY instructions have put together. */
+  private readonly key = new Int32Array(MAX_KEY_WORDS);
   /** Number of the element that the last set instruction found, −1 for none. */
   private found = -1;
 
@@ -102,9 +109,11 @@ export class Evaluator {
           break;
         case op.OP_NAT: {
           const nat = program.nats[code[pc + 1]];
-          if (nat.family === 0 || nat.family === state.family)
-            return this.done(nat.apply(skb, state), steps);
-          pc += 2;
+          if (nat.family === 0 || nat.family === state.family) {
+            const range = nat.ranges[code[pc + 2] === 0 ? 0 : this.found];
+            return this.done(nat.apply(skb, state, range), steps);
+          }
+          pc += 3;
           break;
         }
         case op.OP_REJECT:
@@ -168,8 +177,47 @@ export class Evaluator {
         const { nowPs } = this.stack.scheduler;
         return limitMatches(program.limits[code[pc + 1]], skb.lenBytes, nowPs);
       }
-      default:
+      case op.OP_FLOW:
         return program.flowtables[code[pc + 1]].add(skb, state);
+      default:
+        return this.keyed(opcode, code, pc, skb, state);
+    }
+  }
+
+  /** An instruction about the key of a key set. */
+  private keyed(
+    opcode: number,
+    code: Int32Array,
+    pc: number,
+    skb: SkBuff,
+    state: HookState,
+  ): boolean {
+    const { key } = this;
+    switch (opcode) {
+      case op.OP_KEY:
+        key[code[pc + 1]] = this.register;
+        return true;
+      case op.OP_KEY6: {
+        const from = skb.networkAt + code[pc + 1];
+        for (let i = 0; i < 4; i++) key[code[pc + 2] + i] = loadInt32(skb.bytes, from + 4 * i);
+        return true;
+      }
+      case op.OP_KEYNAME: {
+        const dev = code[pc + 1] === 0 ? state.inDev : state.outDev;
+        if (dev === null) return false;
+        writeName(dev.name, key, code[pc + 2], 0);
+        return true;
+      }
+      default: {
+        const set = this.program.keySets[code[pc + 1]];
+        const { nowPs } = this.stack.scheduler;
+        this.found = set.find(key, nowPs);
+        if (this.found >= 0 !== (code[pc + 2] !== 0)) {
+          const own = this.found < 0 ? null : set.statements[this.found];
+          return own === null || own.length === 0 || runStatements(own, skb.lenBytes, nowPs);
+        }
+        return false;
+      }
     }
   }
 

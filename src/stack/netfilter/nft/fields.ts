@@ -1,15 +1,19 @@
 // The left sides of matches: packet fields, meta and ct keys, each with its data type, where its value is found, and what
 // must hold of the packet before (its protocol), as nft adds such dependencies by itself.
 //
-// Left out: ether, vlan, arp, sctp; ct original/reply tuples; concatenations.
+// Left out: ether, vlan, arp, sctp; ct original/reply tuples.
 
-import type { TypeName } from './types.ts';
+import type { Place } from './ast.ts';
+import type { TypeName, Types } from './types.ts';
 
 /** Where a value comes from (operand of the evaluator's LOAD ops). */
 export const SOURCE_NETWORK = 0;
 export const SOURCE_TRANSPORT = 1;
 export const SOURCE_META = 2;
 export const SOURCE_CT = 3;
+
+/** Of a concatenation: each part has its own. */
+const SOURCE_PARTS = 4;
 
 export const META_L4PROTO = 0;
 export const META_NFPROTO = 1;
@@ -45,6 +49,10 @@ export interface Field {
   family: number;
   /** Protocol that the packet must carry, 0 for any. */
   l4proto: number;
+  /** Of a concatenation `a . b`; empty for a single field. */
+  parts: readonly Field[];
+  /** Where it was written. */
+  place?: Place;
 }
 
 type Row = readonly [name: string, type: TypeName, at: number, widthBits: number, shift?: number];
@@ -161,6 +169,7 @@ export function payloadField(protocol: string, name: string): Field | null {
     shift: row[4] ?? 0,
     family: PAYLOAD_FAMILY[protocol] ?? 0,
     l4proto: PAYLOAD_PROTOCOL[protocol] ?? 0,
+    parts: [],
   };
 }
 
@@ -177,6 +186,7 @@ export function metaField(name: string): Field | null {
     shift: 0,
     family: 0,
     l4proto: 0,
+    parts: [],
   };
 }
 
@@ -193,5 +203,36 @@ export function ctField(name: string): Field | null {
     shift: 0,
     family: 0,
     l4proto: 0,
+    parts: [],
   };
+}
+
+/** `a . b …` as one left side; it asks of the packet what its parts ask. */
+export function concatField(parts: readonly Field[]): Field {
+  return {
+    text: parts.map((p) => p.text).join(' . '),
+    json: { concat: parts.map((p) => p.json) },
+    type: 'integer',
+    source: SOURCE_PARTS,
+    key: 0,
+    widthBits: 0,
+    shift: 0,
+    family: parts.find((p) => p.family !== 0)?.family ?? 0,
+    l4proto: parts.find((p) => p.l4proto !== 0)?.l4proto ?? 0,
+    parts,
+  };
+}
+
+/** The fields that a left side reads. */
+export function partsOf(field: Field): readonly Field[] {
+  return field.parts.length > 0 ? field.parts : [field];
+}
+
+export function typesOf(field: Field): Types {
+  return partsOf(field).map((p) => p.type);
+}
+
+/** Whether some part is conntrack's. */
+export function isTracked(field: Field): boolean {
+  return partsOf(field).some((p) => p.source === SOURCE_CT);
 }

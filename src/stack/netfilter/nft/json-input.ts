@@ -3,7 +3,7 @@
 //
 // Left out, as in the language: what the model has no statement or object for is an unknown one.
 
-import { quoteName, rhsText, statementText } from './json-rules.ts';
+import { elementText, quoteName, statementText } from './json-rules.ts';
 import { isObject, JsonFault } from './json-shape.ts';
 import type { JsonObject } from './json-shape.ts';
 
@@ -151,14 +151,19 @@ function counterLines(verb: string, body: JsonObject): string[] {
 function setLines(verb: string, kind: string, body: JsonObject): string[] {
   const at = place(body, ['table', 'name']);
   if (verb !== 'add' && verb !== 'create') return [`${verb} ${kind} ${at}`];
-  const data = body['map'] === undefined ? '' : ` : ${text(body['map'])}`;
-  const parts = [`type ${text(body['type'])}${data};`];
+  const data = body['map'] === undefined ? '' : ` : ${typeText(body['map'])}`;
+  const parts = [`type ${typeText(body['type'])}${data};`];
   if (body['size'] !== undefined) parts.push(`size ${text(body['size'])};`);
   const { flags } = body;
   if (flags !== undefined) parts.push(`flags ${asArray(flags).map(text).join(',')};`);
   if (body['comment'] !== undefined) parts.push(`comment "${text(body['comment'])}";`);
   if (body['elem'] !== undefined) parts.push(`elements = { ${elementsText(body)} };`);
   return [`${verb} ${kind} ${at} { ${parts.join(' ')} }`];
+}
+
+/** A type, or the parts of a concatenation. */
+function typeText(value: unknown): string {
+  return asArray(value).map(text).join(' . ');
 }
 
 function asArray(value: unknown): unknown[] {
@@ -168,7 +173,7 @@ function asArray(value: unknown): unknown[] {
 function elementsText(body: JsonObject): string {
   const { elem } = body;
   const list = isObject(elem) && Array.isArray(elem['set']) ? elem['set'] : asArray(elem);
-  return list.map((element) => rhsText(element, quoteName)).join(', ');
+  return list.map((element) => elementText(element, quoteName)).join(', ');
 }
 
 function flowTableLines(verb: string, body: JsonObject): string[] {

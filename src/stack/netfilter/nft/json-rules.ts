@@ -81,9 +81,11 @@ function matchText(value: unknown): string {
   return op === '==' || op === 'in' ? `${left} ${right}` : `${left} ${op} ${right}`;
 }
 
-/** A field, or `field & mask`. */
+/** A field, `field & mask`, or a concatenation. */
 function leftText(value: unknown): string {
   const left = objectOf(value, 'expression');
+  const { concat } = left;
+  if (Array.isArray(concat)) return concat.map(leftText).join(' . ');
   const masked = left['&'];
   if (Array.isArray(masked)) {
     const mask: unknown = masked[1];
@@ -113,7 +115,7 @@ function leftText(value: unknown): string {
 }
 
 /** A right side, a set element, or [key, data] of a map. */
-export function rhsText(value: unknown, quote: Quote): string {
+function rhsText(value: unknown, quote: Quote): string {
   if (typeof value === 'string') return value.startsWith('@') ? value : quote(value);
   if (typeof value === 'number') return String(value);
   if (Array.isArray(value)) {
@@ -123,19 +125,21 @@ export function rhsText(value: unknown, quote: Quote): string {
     return value.map((one) => rhsText(one, quote)).join(',');
   }
   const body = objectOf(value, 'right side');
-  const { set, range, prefix } = body;
+  const { set, range, prefix, concat } = body;
+  if (Array.isArray(concat)) return concat.map((part) => rhsText(part, quoteName)).join(' . ');
   if (Array.isArray(set)) return `{ ${set.map((e) => elementText(e, quote)).join(', ')} }`;
   if (Array.isArray(range)) return range.map((end) => rhsText(end, quote)).join('-');
   if (isObject(prefix)) return `${scalar(prefix['addr'])}/${scalar(prefix['len'])}`;
   throw new JsonFault(`Unknown expression type '${Object.keys(body)[0]}'.`);
 }
 
+/** Whether an object is a value, not a verdict. */
 function isRangeLike(value: JsonObject): boolean {
-  return value['range'] !== undefined || value['prefix'] !== undefined;
+  return ['range', 'prefix', 'concat'].some((key) => value[key] !== undefined);
 }
 
 /** In a set an array is [key, data]; elsewhere it is a list of bits. */
-function elementText(value: unknown, quote: Quote): string {
+export function elementText(value: unknown, quote: Quote): string {
   if (!Array.isArray(value) || value.length !== 2) return rhsText(value, quote);
   const [key, data] = value as unknown[];
   const right = isObject(data) && !isRangeLike(data) ? verdictText(data) : rhsText(data, quote);
@@ -202,10 +206,16 @@ function natText(kind: string, value: unknown): string {
   if (family !== undefined) words.push(scalar(family));
   if (addr !== undefined || port !== undefined) {
     const six = JSON.stringify(addr ?? '').includes(':') && port !== undefined;
-    const address = addr === undefined ? '' : rhsText(addr, (text) => (six ? `[${text}]` : text));
+    const address = addr === undefined ? '' : targetText(addr, six);
     words.push('to', port === undefined ? address : `${address}:${rhsText(port, (text) => text)}`);
   }
   if (flags !== undefined)
     words.push((Array.isArray(flags) ? flags : [flags]).map(scalar).join(','));
   return words.join(' ');
+}
+
+/** The address of a nat statement, or the map that gives it. */
+function targetText(addr: unknown, inBrackets: boolean): string {
+  if (isObject(addr) && addr['map'] !== undefined) return mapText(addr['map'], 'map');
+  return rhsText(addr, (text) => (inBrackets ? `[${text}]` : text));
 }

@@ -3,6 +3,7 @@
 
 import type { Family, MatchStatement, Statement } from './ast.ts';
 import { ctSetJson } from './ct-statements.ts';
+import { typesOf } from './fields.ts';
 import { limitJson } from './limit.ts';
 import { natJson } from './nat-print.ts';
 import { isImplied } from './print.ts';
@@ -108,9 +109,9 @@ function statementJson(s: Statement, family: Family): unknown {
     case 'set-mark':
       return { mangle: { key: { [s.target]: { key: 'mark' } }, value: markValue(s) } };
     case 'vmap':
-      return { vmap: { key: s.key.json, data: mapRefJson(s.key.type, s.map) } };
+      return { vmap: { key: s.key.json, data: mapRefJson(typesOf(s.key), s.map) } };
     case 'map-mark': {
-      const value = { map: { key: s.key.json, data: mapRefJson(s.key.type, s.map) } };
+      const value = { map: { key: s.key.json, data: mapRefJson(typesOf(s.key), s.map) } };
       return { mangle: { key: { [s.target]: { key: 'mark' } }, value } };
     }
     case 'limit':
@@ -136,5 +137,5 @@ function matchJson(s: MatchStatement): unknown {
   const { type } = s.left;
   const op = s.op === 'any' ? 'in' : s.op === 'none' ? '!=' : s.op;
   const left = s.mask >= 0 ? { '&': [s.left.json, jsonScalar(type, s.mask)] } : s.left.json;
-  return { match: { op, left, right: rhsJson(type, s.right) } };
+  return { match: { op, left, right: rhsJson(typesOf(s.left), s.right) } };
 }

@@ -17,11 +17,19 @@ export class NftError extends Error {
   override readonly name = 'NftError';
   readonly start: number;
   readonly end: number;
+  /** What else the message is about: underlined with tildes. */
+  readonly context: { start: number; end: number } | null;
 
-  constructor(message: string, start: number, end: number) {
+  constructor(
+    message: string,
+    start: number,
+    end: number,
+    context: { start: number; end: number } | null = null,
+  ) {
     super(message);
     this.start = start;
     this.end = end;
+    this.context = context;
   }
 }
 
@@ -103,6 +111,11 @@ export function tokenName(token: Token): string {
   return KEYWORDS.has(token.text) ? token.text : 'string';
 }
 
+/** Whether a token is a word that nft keeps for itself. */
+export function isKeyword(token: Token): boolean {
+  return token.kind === 'word' && KEYWORDS.has(token.text);
+}
+
 const KEYWORDS = new Set(
   [
     'table chain rule set map element flowtable counter quota add create insert replace delete',
@@ -123,10 +136,21 @@ export function renderError(error: NftError, source: string, file: string | null
   const line = source.slice(lineStart, lineEnd);
   const column = error.start - lineStart;
   const end = Math.max(Math.min(error.end, lineEnd), error.start + 1);
-  const lead = line.slice(0, column).replace(/[^\t]/g, ' ');
-  const carets = '^'.repeat(end - error.start);
   const lineNumber = source.slice(0, lineStart).split('\n').length;
   const where =
     file === null ? '' : `${file}:${lineNumber}:${column + 1}-${column + end - error.start}: `;
-  return `${where}Error: ${error.message}\n${line}\n${lead}${carets}\n`;
+  return `${where}Error: ${error.message}\n${line}\n${underline(error, lineStart, line, end)}\n`;
+}
+
+/** Carets below the place, tildes below its context. */
+function underline(error: NftError, lineStart: number, line: string, end: number): string {
+  const marks: string[] = [...line].map((c) => (c === '\t' ? c : ' '));
+  const mark = (from: number, to: number, sign: string): void => {
+    for (let i = from; i < to; i++) marks[i] = sign;
+  };
+  const { context } = error;
+  if (context !== null) mark(context.start - lineStart, context.end - lineStart, '~');
+  mark(error.start - lineStart, end - lineStart, '^');
+  const last = Math.max(end, context?.end ?? 0) - lineStart;
+  return Array.from({ length: last }, (_, i) => marks[i] ?? ' ').join('');
 }

@@ -4,11 +4,12 @@
 // flowtables and anonymous sets make no lines; deletions of rules give the handle only, of sets and chains the name only.
 // The process number after the generation is made up: 1000 and the number of the transaction.
 
+import type { Statement } from './ast.ts';
 import type { Change } from './changes.ts';
 import { chainJson, counterJson, jsonText, ruleJson, tableJson } from './json.ts';
 import { printRule } from './print.ts';
 import { priorityText } from './ruleset.ts';
-import type { Chain } from './ruleset.ts';
+import type { Chain, Rule } from './ruleset.ts';
 import { elementJson, printElement, printSetLine, setJson } from './set-print.ts';
 
 /** Topics of stack.monitors. */
@@ -50,15 +51,24 @@ function textOf(change: Change): string {
     }
     case 'element': {
       const { set, element } = change;
-      const text = printElement(set.keyType, set.dataType, element);
+      const text = printElement(set.keyTypes, set.dataTypes, element);
       return `${verb} element ${at} ${set.name} { ${text} }`;
     }
     default: {
       const { chain, rule } = change;
       if (verb === 'delete') return `delete rule ${at} ${chain.name} handle ${rule.handle}`;
-      return `${verb} rule ${at} ${chain.name}${positionOf(chain, rule.handle)} ${printRule(rule)}`;
+      return `${verb} rule ${at} ${chain.name}${positionOf(chain, rule.handle)} ${printRule(asWritten(rule))}`;
     }
   }
+}
+
+/** The rule with its anonymous sets in the order in which the kernel was given them: only listings are sorted. */
+function asWritten(rule: Rule): Rule {
+  const statements = rule.statements.map((s): Statement => {
+    if (s.kind !== 'match' || s.right.kind !== 'set') return s;
+    return { ...s, right: { ...s.right, elements: s.right.written } };
+  });
+  return { ...rule, statements };
 }
 
 function hookLine({ base }: Chain): string {
@@ -96,10 +106,10 @@ function jsonOf(change: Change): unknown {
     }
     case 'element': {
       const { set, element } = change;
-      const elem = { set: [elementJson(set.keyType, set.dataType, element)] };
+      const elem = { set: [elementJson(set.keyTypes, set.dataTypes, element)] };
       return { element: { family, table: name, name: set.name, elem } };
     }
     default:
-      return ruleJson(table, change.chain, change.rule);
+      return ruleJson(table, change.chain, asWritten(change.rule));
   }
 }

@@ -1,4 +1,4 @@
-// A nat statement of a rule made ready to run: its range as words, and what it asks of NAT.
+// A nat statement of a rule made ready to run: its range as words (one for each element of its map), and what it asks of NAT.
 
 import type { SkBuff } from '../../../../driver/skb.ts';
 import type { Connection } from '../conntrack/table.ts';
@@ -14,38 +14,58 @@ import {
   RANGE_MAP_IPS,
   RANGE_PROTO_SPECIFIED,
 } from '../nat/range.ts';
-import type { NatStatement } from './ast.ts';
+import type { NatStatement, SetElement } from './ast.ts';
+import { first, last, partsOfKey } from './key-order.ts';
 import type { NatAction } from './program.ts';
 import type { Scalar } from './types.ts';
 
-export function natAction(nat: Nat, s: NatStatement): NatAction {
-  const range = rangeOf(s);
+/** `elements`: of the statement's map, in the order of their numbers; empty when it has none. */
+export function natAction(
+  nat: Nat,
+  s: NatStatement,
+  elements: readonly SetElement[] = [],
+): NatAction {
+  const ranges = s.map === null ? [rangeOf(s)] : elements.map((e) => rangeOf(withTarget(s, e)));
   const family = s.family === 'ip' ? 2 : s.family === 'ip6' ? 10 : 0;
   const tracked = (skb: SkBuff): number => (skb.nfct as Connection | null)?.id ?? -1;
   switch (s.nat) {
     case 'masquerade':
       return {
         family: 0,
-        apply: (skb, state: HookState) =>
+        ranges,
+        apply: (skb, state: HookState, range) =>
           tracked(skb) < 0 ? NF_ACCEPT : nat.masquerade(skb, state, range),
       };
     case 'redirect':
       return {
         family: 0,
-        apply: (skb, state: HookState) =>
+        ranges,
+        apply: (skb, state: HookState, range) =>
           tracked(skb) < 0 ? NF_ACCEPT : nat.redirect(skb, state, range),
       };
     default: {
       const manip = s.nat === 'snat' ? MANIP_SRC : MANIP_DST;
       return {
         family,
-        apply: (skb) => {
+        ranges,
+        apply: (skb, _state, range) => {
           const id = tracked(skb);
           return id < 0 ? NF_ACCEPT : nat.setup(id, range, manip);
         },
       };
     }
   }
+}
+
+/** The statement with the address, and perhaps port, of an element of its map. */
+function withTarget(s: NatStatement, { data }: SetElement): NatStatement {
+  if (data?.kind !== 'value') return s;
+  const [address, port] = partsOfKey(data.value);
+  return {
+    ...s,
+    address: [first(address), last(address)],
+    port: port === undefined ? s.port : [Number(first(port)), Number(last(port))],
+  };
 }
 
 function rangeOf(s: NatStatement): NatRange {

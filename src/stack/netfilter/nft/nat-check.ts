@@ -1,13 +1,16 @@
 // What must hold of nat statements: what nft itself refuses (an inet rule that does not say which addresses, a port without a protocol
 // that has ports), and what the kernel refuses (a chain of the wrong type or hook, followed through jumps).
 
-import { EOPNOTSUPP } from '../../../../driver/errno.ts';
+import { EINVAL, EOPNOTSUPP } from '../../../../driver/errno.ts';
 import { hasPorts } from '../conntrack/tuple.ts';
-import type { Family, NatKind, NatStatement, Place, Statement } from './ast.ts';
+import type { Family, MapRef, NatKind, NatStatement, Place, SetElement, Statement } from './ast.ts';
 import { META_L4PROTO, META_NFPROTO, SOURCE_META } from './fields.ts';
+import { isRange } from './key-order.ts';
 import { NftError } from './lexer.ts';
 import { refuseByKernel } from './refusal.ts';
 import type { BaseHook, Chain, Table } from './ruleset.ts';
+import { lookUp, mapTypes, refuseTypes } from './set-use.ts';
+import type { TypeName } from './types.ts';
 
 /** Hooks in which each kind may stand. */
 const HOOKS: Readonly<Record<NatKind, readonly string[]>> = {
@@ -43,7 +46,8 @@ export function checkNat(family: Family, statements: readonly Statement[]): void
     }
     if (s.kind !== 'nat') continue;
     settleFamily(family, s, network);
-    if (s.port !== null && !transport)
+    const mapped = s.map !== null && hasPorts(s.map.key.l4proto);
+    if (s.port !== null && !transport && !mapped)
       refuse('transport protocol mapping is only valid after transport protocol match', s);
   }
 }
@@ -54,6 +58,15 @@ function protocolsOf(s: Extract<Statement, { kind: 'match' }>): number[] {
 }
 
 function settleFamily(family: Family, s: NatStatement, network: 'ip' | 'ip6' | null): void {
+  if (s.map !== null) {
+    if (s.family === null && family === 'inet')
+      throw new NftError(
+        'ip or ip6 must be specified with address for inet tables.',
+        s.start,
+        s.start + s.nat.length,
+      );
+    return;
+  }
   if (s.address === null) {
     s.family = null;
     return;
@@ -69,6 +82,33 @@ function settleFamily(family: Family, s: NatStatement, network: 'ip' | 'ip6' | n
 
 function refuse(message: string, place: Place): never {
   throw new NftError(message, place.start, place.end);
+}
+
+/** Refuses a map whose data are no addresses of the statement's family, and settles what the listing says. Throws NftError. */
+export function checkNatMap(table: Table, s: NatStatement): void {
+  if (s.map === null) return;
+  const { key, map } = s.map;
+  const found = mapTypes(table, key, map);
+  const own = s.family ?? (table.family === 'ip6' ? 'ip6' : 'ip');
+  const wanted: TypeName = own === 'ip' ? 'ipv4_addr' : 'ipv6_addr';
+  const isPair = String(found) === `${wanted},inet_service`;
+  if (!isPair && String(found) !== wanted) {
+    const place = { start: key.place?.start ?? map.start, end: map.end };
+    refuseTypes([wanted], found, place, { start: s.start, end: s.start + s.nat.length });
+  }
+  const set = map.kind === 'named' ? lookUp(table, map.name, map) : null;
+  const isRanged = set === null ? checkAnonymous(map) : set.intervalData;
+  s.family = table.family === 'inet' || isPair || isRanged ? own : null;
+}
+
+/** Whether a map of a rule gives ranges; then all of its elements must (the kernel reserves room for both ends). */
+function checkAnonymous(map: MapRef): boolean {
+  if (map.kind === 'named') return false;
+  const isRanged = (e: SetElement): boolean => e.data?.kind === 'value' && isRange(e.data.value);
+  if (!map.elements.some(isRanged)) return false;
+  const single = map.elements.find((e) => !isRanged(e));
+  if (single !== undefined) refuseByKernel(EINVAL, single);
+  return true;
 }
 
 /** Refuses nat statements that a base chain reaches where they cannot work. Throws NftError. */

@@ -1,6 +1,8 @@
 // Nat statements as `nft list` prints them and `nft -j list` gives them (nftables 1.0.6).
 
 import type { NatStatement } from './ast.ts';
+import { typesOf } from './fields.ts';
+import { mapRefJson, printMapRef } from './set-print.ts';
 import { formatScalar, jsonScalar } from './types.ts';
 import type { Scalar, TypeName } from './types.ts';
 
@@ -14,9 +16,14 @@ function isOne([first, last]: readonly [Scalar, Scalar]): boolean {
 
 export function printNat(s: NatStatement): string {
   const words: string[] = [s.nat];
-  if (s.address !== null || s.port !== null) {
-    if (s.family !== null && s.address !== null) words.push(s.family);
-    const address = s.address === null ? '' : printAddresses(s.address, s.port !== null);
+  if (s.address !== null || s.map !== null || s.port !== null) {
+    if (s.family !== null && (s.address !== null || s.map !== null)) words.push(s.family);
+    const address =
+      s.map !== null
+        ? `${s.map.key.text} map ${printMapRef(typesOf(s.map.key), s.map.map)}`
+        : s.address === null
+          ? ''
+          : printAddresses(s.address, s.port !== null);
     const port = s.port === null ? '' : `:${printPorts(s.port)}`;
     words.push('to', `${address}${port}`);
   }
@@ -39,7 +46,11 @@ function printPorts([first, last]: [number, number]): string {
 
 export function natJson(s: NatStatement): unknown {
   const body: Record<string, unknown> = {};
-  if (s.family !== null && s.address !== null) body['family'] = s.family;
+  if (s.family !== null && (s.address !== null || s.map !== null)) body['family'] = s.family;
+  if (s.map !== null) {
+    const { key, map } = s.map;
+    body['addr'] = { map: { key: key.json, data: mapRefJson(typesOf(key), map) } };
+  }
   if (s.address !== null) {
     const [first, last] = s.address.map((a) => jsonScalar(typeOf(a), a));
     body['addr'] = isOne(s.address) ? first : { range: [first, last] };

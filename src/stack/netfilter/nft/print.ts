@@ -2,7 +2,7 @@
 
 import type { MatchStatement, Statement } from './ast.ts';
 import { printCtHelper, printCtSet } from './ct-statements.ts';
-import { SOURCE_META, META_L4PROTO, META_NFPROTO } from './fields.ts';
+import { SOURCE_META, META_L4PROTO, META_NFPROTO, typesOf } from './fields.ts';
 import { printLimit } from './limit.ts';
 import { printNat } from './nat-print.ts';
 import { priorityText } from './ruleset.ts';
@@ -108,9 +108,9 @@ function printStatement(s: Statement): string {
     case 'set-mark':
       return printSetMark(s);
     case 'vmap':
-      return `${s.key.text} vmap ${printMapRef(s.key.type, s.map)}`;
+      return `${s.key.text} vmap ${printMapRef(typesOf(s.key), s.map)}`;
     case 'map-mark':
-      return `${s.target} mark set ${s.key.text} map ${printMapRef(s.key.type, s.map)}`;
+      return `${s.target} mark set ${s.key.text} map ${printMapRef(typesOf(s.key), s.map)}`;
     case 'limit':
       return printLimit(s);
     case 'comment':
@@ -144,10 +144,11 @@ function printMatch(s: MatchStatement): string {
     const mask =
       type === 'tcp_flag' ? `(${formatScalar(type, s.mask)})` : formatScalar(type, s.mask);
     const relation = s.op === '==' ? '== ' : op;
-    return `${s.left.text} & ${mask} ${relation}${printRhs(type, s.right)}`;
+    return `${s.left.text} & ${mask} ${relation}${printRhs(typesOf(s.left), s.right)}`;
   }
-  if (type === 'tcp_flag' && s.op === '==') return `${s.left.text} == ${printRhs(type, s.right)}`;
+  if (type === 'tcp_flag' && s.op === '==')
+    return `${s.left.text} == ${printRhs(typesOf(s.left), s.right)}`;
   if (type === 'tcp_flag' && s.op === 'any' && s.right.kind === 'value')
     return `${s.left.text} ${formatScalar(type, s.right.value).replaceAll(' | ', ',')}`;
-  return `${s.left.text} ${op}${printRhs(type, s.right)}`;
+  return `${s.left.text} ${op}${printRhs(typesOf(s.left), s.right)}`;
 }

@@ -7,7 +7,9 @@ import type { SkBuff } from '../../../../driver/skb.ts';
 import type { Helper } from '../conntrack/helper.ts';
 import type { FlowTable } from '../flowtable/flowtable.ts';
 import type { HookState } from '../hooks.ts';
+import type { NatRange } from '../nat/range.ts';
 import type { LimitStatement } from './ast.ts';
+import type { KeySet } from './key-set.ts';
 
 /** RULE next handle */
 export const OP_RULE = 0;
@@ -50,7 +52,7 @@ export const OP_SETMARK = 19;
 export const OP_NOTRACK = 20;
 /** REJECT type4 code4 type6 code6; type4 −1: a TCP reset */
 export const OP_REJECT = 21;
-/** NAT index: a verdict, unless the statement is for the other family. */
+/** NAT index mapped: a verdict, unless the statement is for the other family; mapped: the range is that of the element found. */
 export const OP_NAT = 22;
 /** CTSET key (0 zone, 1 helper, 2 label) directions (1 original, 2 reply) value: zone, helper index or label */
 export const OP_CTSET = 28;
@@ -61,6 +63,15 @@ export const OP_VMAP = 23;
 export const OP_MAPVALUE = 24;
 /** LIMIT index: fails beyond the rate (or within it, for `over`). */
 export const OP_LIMIT = 25;
+
+/** KEY at: the register as a word of the key. */
+export const OP_KEY = 26;
+/** KEY6 offset at: the address at the offset of the IPv6 header as four words of the key. */
+export const OP_KEY6 = 27;
+/** KEYNAME out at: the name of the device as four words of the key. */
+export const OP_KEYNAME = 29;
+/** FIND index negated: the key in the key set; runs the statements of the element found. */
+export const OP_FIND = 30;
 
 export const TEST_EQ = 0;
 export const TEST_NE = 1;
@@ -104,8 +115,10 @@ export type AddressSet = Uint32Array;
 export interface NatAction {
   /** 2 or 10 when it is for one family only, else 0. */
   readonly family: number;
+  /** By element of its map; one when there is no map. */
+  readonly ranges: readonly NatRange[];
   /** Decides the connection; NF_ACCEPT or NF_DROP. */
-  apply(skb: SkBuff, state: HookState): number;
+  apply(skb: SkBuff, state: HookState, range: NatRange): number;
 }
 
 export class Program {
@@ -120,6 +133,7 @@ export class Program {
   /** Address to go on at, by element. */
   readonly verdictMaps: Int32Array[] = [];
   readonly valueMaps: Int32Array[] = [];
+  readonly keySets: KeySet[] = [];
   readonly limits: LimitStatement[] = [];
   readonly helpers: Helper[] = [];
   /** Table and chain by rule address, for traces. */

@@ -1,13 +1,21 @@
 // The statements of a rule: matches, verdicts, counters, flow add, marks, NAT (nft 1.0.6 grammar, the part in fields.ts).
 // What nft knows and this model does not is refused with EOPNOTSUPP's text at its place, never ignored.
 
-import type { Statement } from './ast.ts';
-import type { MatchOp } from './ast.ts';
+import type { MatchOp, Place, Statement } from './ast.ts';
 import type { Cursor } from './cursor.ts';
 import { isCtSet, parseCtSet } from './ct-statements.ts';
-import { ctField, isPayload, isUnqualifiedMeta, metaField, payloadField } from './fields.ts';
+import {
+  SOURCE_NETWORK,
+  concatField,
+  ctField,
+  isPayload,
+  isUnqualifiedMeta,
+  metaField,
+  payloadField,
+} from './fields.ts';
 import type { Field } from './fields.ts';
 import { IPPROTO_TCP } from '../conntrack/tuple.ts';
+import { NftError, isKeyword } from './lexer.ts';
 import { parseLimit } from './limit.ts';
 import { parseNat } from './nat-parser.ts';
 import { unsupported } from './refusal.ts';
@@ -68,7 +76,7 @@ function parseStatement(cursor: Cursor): Statement {
     return { kind: 'comment', text: cursor.word().text };
   }
   if (word === 'masquerade' || word === 'snat' || word === 'dnat' || word === 'redirect')
-    return parseNat(cursor, word);
+    return parseNat(cursor, word, parseKey);
   if (isCtSet(cursor)) return parseCtSet(cursor);
   const meta = word === 'meta' || word === 'ct';
   if (meta && cursor.peek(2).text === 'set') return parseSetMark(cursor, word);
@@ -147,9 +155,11 @@ function parseSetMark(cursor: Cursor, word: string): Statement {
   const target = word === 'ct' ? 'ct' : 'meta';
   if (cursor.token.kind === 'number')
     return { kind: 'set-mark', target, value: cursor.number(), from: null, mask: -1 };
-  const key = parseField(cursor);
-  if (cursor.take('map'))
-    return { kind: 'map-mark', target, key, map: parseMapRef(cursor, key, 'mark') };
+  const key = parseKey(cursor);
+  if (cursor.take('map')) {
+    const map = parseMapRef(cursor, key, () => ['mark']);
+    return { kind: 'map-mark', target, key, map, place: { start: start.start, end: map.end } };
+  }
   if (key.text !== 'meta mark' && key.text !== 'ct mark') {
     cursor.at--;
     cursor.fail();
@@ -159,7 +169,36 @@ function parseSetMark(cursor: Cursor, word: string): Statement {
   return { kind: 'set-mark', target, value: 0, from, mask };
 }
 
-/** Left side of a match. */
+/** Left side of a match or key of a map: a field, or a concatenation `a . b`. */
+function parseKey(cursor: Cursor): Field {
+  const { start } = cursor.token;
+  const parts = [parseField(cursor)];
+  while (cursor.is('.')) {
+    const dot = cursor.next();
+    // nft underlines a third part with its dot.
+    const from = parts.length > 1 ? dot.start : cursor.token.start;
+    const part = parseField(cursor);
+    checkConflict(parts, part, { start: from, end: cursor.tokens[cursor.at - 1].end });
+    parts.push(part);
+  }
+  const place = { start, end: cursor.tokens[cursor.at - 1].end };
+  return { ...(parts.length === 1 ? parts[0] : concatField(parts)), place };
+}
+
+/** No packet has both: nft refuses fields of two protocols of a layer in one key. */
+function checkConflict(parts: readonly Field[], part: Field, place: Place): void {
+  const nameOf = ({ text }: Field): string => text.split(' ')[0];
+  const other = parts.find(
+    (p) =>
+      (p.source === SOURCE_NETWORK && part.source === SOURCE_NETWORK && p.family !== part.family) ||
+      (p.l4proto !== 0 && part.l4proto !== 0 && p.l4proto !== part.l4proto),
+  );
+  if (other === undefined) return;
+  const names = `${nameOf(other)} vs. ${nameOf(part)}`;
+  throw new NftError(`conflicting protocols specified: ${names}`, place.start, place.end);
+}
+
+/** One field. */
 function parseField(cursor: Cursor): Field {
   const first = cursor.next();
   if (isUnqualifiedMeta(first.text)) return metaField(first.text) as Field;
@@ -197,9 +236,10 @@ const META_LATER = new Set(
 const OPERATORS = new Set(['==', '!=', '<', '>', '<=', '>=']);
 
 function parseMatch(cursor: Cursor): Statement {
-  const left = parseField(cursor);
+  const left = parseKey(cursor);
   if (cursor.take('vmap'))
-    return { kind: 'vmap', key: left, map: parseMapRef(cursor, left, 'verdict') };
+    return { kind: 'vmap', key: left, map: parseMapRef(cursor, left, () => 'verdict') };
+  if (left.parts.length > 0) return parseConcatMatch(cursor, left);
   let mask = -1;
   if (cursor.take('&')) {
     const open = cursor.take('(');
@@ -218,4 +258,33 @@ function parseMatch(cursor: Cursor): Statement {
     else if (op === '!=' && left.type !== 'tcp_flag') op = 'none';
   }
   return { kind: 'match', left, mask, op, right };
+}
+
+/** A concatenation is compared with sets only. */
+function parseConcatMatch(cursor: Cursor, left: Field): Statement {
+  const { start, end } = left.place ?? cursor.token;
+  const operator = cursor.token;
+  if (OPERATORS.has(operator.text)) cursor.next();
+  if (OPERATORS.has(operator.text) && operator.text !== '==' && operator.text !== '!=')
+    throw new NftError(
+      `Relational expression (${operator.text}) is undefined for concat expressions`,
+      start,
+      end,
+      operator,
+    );
+  const from = cursor.token;
+  if (!cursor.is('{') && !cursor.is('@') && isKeyword(from)) cursor.fail();
+  const right = parseRhs(cursor, left, true);
+  if (right.kind === 'concat')
+    throw new NftError('Use concatenations with sets and maps, not singleton values', start, end, {
+      start: from.start,
+      end: cursor.tokens[cursor.at - 1].end,
+    });
+  return {
+    kind: 'match',
+    left,
+    mask: -1,
+    op: operator.text === '!=' ? '!=' : '==',
+    right,
+  };
 }

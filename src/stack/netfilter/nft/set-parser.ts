@@ -1,18 +1,17 @@
 // Declarations of sets and maps, their elements, and the maps of `vmap` and `map` expressions (nft 1.0.6 grammar).
-// What nft has and the model has not (timeouts, concatenations, dynamic sets) is refused at its place.
+// What nft has and the model has not (timeouts, dynamic sets) is refused at its place.
 
-import type { MapRef, MapVerdict, SetElement } from './ast.ts';
+import type { DataTypes, MapRef, MapVerdict, SetElement } from './ast.ts';
 import { Cursor } from './cursor.ts';
+import { isRange } from './key-order.ts';
 import { NftError } from './lexer.ts';
 import type { Token } from './lexer.ts';
 import { unsupported } from './refusal.ts';
 import type { SetSpec } from './set-model.ts';
-import { SET_TYPES, widthOf } from './types.ts';
+import { SET_TYPES } from './types.ts';
 import type { TypeName } from './types.ts';
-import { parseRhs, parseSetName, scalarOf } from './value-parser.ts';
+import { parseRhs, parseSetName, valueTypeOf } from './value-parser.ts';
 import type { ValueType } from './value-parser.ts';
-
-type DataType = TypeName | 'verdict';
 
 /** Types of nft that the model has no values of. */
 const OTHER_TYPES = new Set(
@@ -30,8 +29,9 @@ export function parseSetBody(
     name,
     place,
     isMap,
-    keyType: 'integer',
-    dataType: null,
+    keyTypes: [],
+    dataTypes: null,
+    intervalData: false,
     interval: false,
     constant: false,
     size: 0,
@@ -61,19 +61,25 @@ export function parseSetBody(
   const { end } = cursor.tokens[cursor.at - 1];
   cursor.expect('}');
   if (!hasType) throw new NftError('set definition does not specify key', open.start, end);
-  if (elements !== null) spec.elements = parseElements(elements, spec.keyType, spec.dataType);
+  if (elements !== null) spec.elements = parseElements(elements, spec);
   return spec;
 }
 
 const LATER = new Set('typeof timeout gc-interval auto-merge counter quota limit'.split(' '));
 
 function parseTypes(cursor: Cursor, spec: SetSpec): void {
-  spec.keyType = parseType(cursor);
-  if (cursor.is('.')) unsupported(cursor.token);
+  spec.keyTypes = parseTypeList(cursor);
   if (!spec.isMap) return;
   cursor.expect(':');
-  if (cursor.take('verdict')) spec.dataType = 'verdict';
-  else spec.dataType = parseType(cursor);
+  spec.intervalData = cursor.take('interval');
+  spec.dataTypes = cursor.take('verdict') ? 'verdict' : parseTypeList(cursor);
+}
+
+/** `A . B`. */
+function parseTypeList(cursor: Cursor): TypeName[] {
+  const types = [parseType(cursor)];
+  while (cursor.take('.')) types.push(parseType(cursor));
+  return types;
 }
 
 function parseType(cursor: Cursor): TypeName {
@@ -109,29 +115,31 @@ export function takeBraced(cursor: Cursor): Token[] {
 }
 
 /** Elements of a set or map of these types. Throws NftError. */
-export function parseElements(
-  tokens: Token[],
-  keyType: TypeName,
-  dataType: DataType | null,
-): SetElement[] {
-  return parseElementsOf(tokens, { type: keyType, widthBits: widthOf(keyType) }, dataType);
+export function parseElements(tokens: Token[], set: SetSpec): SetElement[] {
+  const elements = parseElementsOf(tokens, valueTypeOf(set.keyTypes), set.dataTypes);
+  if (!set.intervalData) elements.forEach(checkSingleton);
+  return elements;
 }
 
-function parseElement(cursor: Cursor, key: ValueType, dataType: DataType | null): SetElement {
+function checkSingleton({ data }: SetElement): void {
+  if (data?.kind !== 'value' || !isRange(data.value)) return;
+  throw new NftError('Value must be a singleton', data.place.start, data.place.end);
+}
+
+function parseElement(cursor: Cursor, key: ValueType, dataTypes: DataTypes | null): SetElement {
   const { start } = cursor.token;
   const value = parseRhs(cursor, key, false);
   const { end } = cursor.tokens[cursor.at - 1];
-  if (cursor.is('timeout') || cursor.is('counter') || cursor.is('.') || cursor.is('comment'))
+  if (cursor.is('timeout') || cursor.is('counter') || cursor.is('comment'))
     unsupported(cursor.token);
   if (!cursor.is(':')) return { key: value, data: null, start, end };
   const colon = cursor.next();
-  if (dataType === null) throw new NftError('set is not a map', colon.start, colon.end);
-  if (dataType === 'verdict') return { key: value, data: parseVerdictOf(cursor), start, end };
-  const { token } = cursor;
-  cursor.next();
-  const bits = widthOf(dataType);
-  const data = scalarOf(dataType, token.text, bits, token.start, token.end);
-  return { key: value, data: { kind: 'value', value: data }, start, end };
+  if (dataTypes === null) throw new NftError('set is not a map', colon.start, colon.end);
+  if (dataTypes === 'verdict') return { key: value, data: parseVerdictOf(cursor), start, end };
+  const from = cursor.token.start;
+  const data = parseRhs(cursor, valueTypeOf(dataTypes), false);
+  const place = { start: from, end: cursor.tokens[cursor.at - 1].end };
+  return { key: value, data: { kind: 'value', value: data, place }, start, end };
 }
 
 function parseVerdictOf(cursor: Cursor): MapVerdict {
@@ -145,26 +153,37 @@ function parseVerdictOf(cursor: Cursor): MapVerdict {
   return { kind: 'jump', goto: isGoto, chain: chain.text, start: token.start, end: chain.end };
 }
 
-/** What follows `vmap` (dataType verdict) or `map`: `@name` or `{ key : data, … }`. */
-export function parseMapRef(cursor: Cursor, key: ValueType, dataType: DataType): MapRef {
+/** What follows `vmap` or `map`: `@name` or `{ key : data, … }`; `dataOf` tells the types of what stands between braces. */
+export function parseMapRef(
+  cursor: Cursor,
+  key: ValueType,
+  dataOf: (tokens: readonly Token[]) => DataTypes,
+): MapRef {
   if (cursor.is('@')) {
     const { name, start, end } = parseSetName(cursor);
     return { kind: 'named', name, start, end };
   }
+  const { start } = cursor.token;
   const tokens = takeBraced(cursor);
-  const elements = parseElementsOf(tokens, key, dataType);
+  const { end } = cursor.tokens[cursor.at - 1];
+  const dataTypes = dataOf(tokens);
+  const elements = parseElementsOf(tokens, key, dataTypes);
   const bare = elements.find((e) => e.data === null);
   if (bare !== undefined)
     throw new NftError('mapping expression is missing its right side', bare.start, bare.end);
-  return { kind: 'elements', elements, dataType };
+  return { kind: 'elements', elements, dataTypes, start, end };
 }
 
-function parseElementsOf(tokens: Token[], key: ValueType, dataType: DataType | null): SetElement[] {
+function parseElementsOf(
+  tokens: Token[],
+  key: ValueType,
+  dataTypes: DataTypes | null,
+): SetElement[] {
   const cursor = new Cursor(tokens);
   const elements: SetElement[] = [];
   cursor.skipNewlines();
   while (cursor.token.kind !== 'end') {
-    elements.push(parseElement(cursor, key, dataType));
+    elements.push(parseElement(cursor, key, dataTypes));
     cursor.skipNewlines();
     if (!cursor.take(',')) break;
     cursor.skipNewlines();

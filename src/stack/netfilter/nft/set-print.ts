@@ -1,14 +1,12 @@
 // Sets, maps and their elements as text (with nft's line breaks: so many elements a line by key type) and as JSON.
 
-import type { MapRef, MapVerdict, Rhs, SetElement } from './ast.ts';
+import type { DataTypes, MapRef, MapVerdict, Rhs, SetElement } from './ast.ts';
 import type { NamedSet } from './set-model.ts';
 import type { Table } from './ruleset.ts';
 import { formatScalar, jsonScalar } from './types.ts';
-import type { TypeName } from './types.ts';
+import type { TypeName, Types } from './types.ts';
 
-type DataType = TypeName | 'verdict' | null;
-
-/** Elements on a line of a listing; 1 for types not named here. */
+/** Elements on a line of a listing; 1 for types not named here and for concatenations. */
 const PER_LINE: Partial<Record<TypeName, number>> = {
   ipv4_addr: 2,
   ct_state: 2,
@@ -26,7 +24,8 @@ const PER_LINE: Partial<Record<TypeName, number>> = {
 const CONTINUED = ',\n\t\t\t     ';
 
 /** A right side as text. */
-export function printRhs(type: TypeName, rhs: Rhs): string {
+export function printRhs(types: Types, rhs: Rhs): string {
+  const [type] = types;
   switch (rhs.kind) {
     case 'value':
       return formatScalar(type, rhs.value);
@@ -36,13 +35,16 @@ export function printRhs(type: TypeName, rhs: Rhs): string {
       return `${formatScalar(type, rhs.from)}-${formatScalar(type, rhs.to)}`;
     case 'named':
       return `@${rhs.name}`;
+    case 'concat':
+      return rhs.parts.map((part, i) => printRhs([types[i]], part)).join(' . ');
     default:
-      return `{ ${rhs.elements.map((e) => printRhs(type, e)).join(', ')} }`;
+      return `{ ${rhs.elements.map((e) => printRhs(types, e)).join(', ')} }`;
   }
 }
 
 /** A right side as JSON. */
-export function rhsJson(type: TypeName, rhs: Rhs): unknown {
+export function rhsJson(types: Types, rhs: Rhs): unknown {
+  const [type] = types;
   switch (rhs.kind) {
     case 'value':
       return jsonScalar(type, rhs.value);
@@ -52,18 +54,24 @@ export function rhsJson(type: TypeName, rhs: Rhs): unknown {
       return { range: [jsonScalar(type, rhs.from), jsonScalar(type, rhs.to)] };
     case 'named':
       return `@${rhs.name}`;
+    case 'concat':
+      return { concat: rhs.parts.map((part, i) => rhsJson([types[i]], part)) };
     default:
-      return { set: rhs.elements.map((e) => rhsJson(type, e)) };
+      return { set: rhs.elements.map((e) => rhsJson(types, e)) };
   }
 }
 
 /** One element: its key, and what a map answers. */
-export function printElement(keyType: TypeName, dataType: DataType, element: SetElement): string {
-  const key = printRhs(keyType, element.key);
+export function printElement(
+  keyTypes: Types,
+  dataTypes: DataTypes | null,
+  element: SetElement,
+): string {
+  const key = printRhs(keyTypes, element.key);
   const { data } = element;
-  if (data === null || dataType === null) return key;
+  if (data === null || dataTypes === null) return key;
   if (data.kind === 'value')
-    return `${key} : ${dataType === 'verdict' ? '' : formatScalar(dataType, data.value)}`;
+    return `${key} : ${dataTypes === 'verdict' ? '' : printRhs(dataTypes, data.value)}`;
   return `${key} : ${printVerdict(data)}`;
 }
 
@@ -73,18 +81,28 @@ function printVerdict(verdict: MapVerdict): string {
 }
 
 /** One element as JSON: the key, or [key, data]. */
-export function elementJson(keyType: TypeName, dataType: DataType, element: SetElement): unknown {
-  const key = rhsJson(keyType, element.key);
+export function elementJson(
+  keyTypes: Types,
+  dataTypes: DataTypes | null,
+  element: SetElement,
+): unknown {
+  const key = rhsJson(keyTypes, element.key);
   const { data } = element;
-  if (data === null || dataType === null) return key;
+  if (data === null || dataTypes === null) return key;
   if (data.kind === 'value')
-    return [key, dataType === 'verdict' ? null : jsonScalar(dataType, data.value)];
+    return [key, dataTypes === 'verdict' ? null : rhsJson(dataTypes, data.value)];
   if (data.kind === 'jump') return [key, { [data.goto ? 'goto' : 'jump']: { target: data.chain } }];
   return [key, { [data.kind]: null }];
 }
 
 function typeText(set: NamedSet): string {
-  return set.dataType === null ? set.keyType : `${set.keyType} : ${set.dataType}`;
+  const key = set.keyTypes.join(' . ');
+  if (set.dataTypes === null) return key;
+  return `${key} : ${set.intervalData ? 'interval ' : ''}${dataText(set.dataTypes)}`;
+}
+
+function dataText(dataTypes: DataTypes): string {
+  return dataTypes === 'verdict' ? 'verdict' : dataTypes.join(' . ');
 }
 
 function flagsOf(set: NamedSet): string[] {
@@ -103,11 +121,11 @@ export function printSet(set: NamedSet, handle: string): string {
 }
 
 function printElements(set: NamedSet): string {
-  const perLine = PER_LINE[set.keyType] ?? 1;
+  const perLine = set.keyTypes.length > 1 ? 1 : (PER_LINE[set.keyTypes[0]] ?? 1);
   return set.elements
     .map((e, i) => {
       const separator = i === 0 ? '' : i % perLine === 0 ? CONTINUED : ', ';
-      return separator + printElement(set.keyType, set.dataType, e);
+      return separator + printElement(set.keyTypes, set.dataTypes, e);
     })
     .join('');
 }
@@ -128,26 +146,26 @@ export function setJson(table: Table, set: NamedSet, elements = true): unknown {
     family: table.family,
     name: set.name,
     table: table.name,
-    type: set.keyType,
+    type: set.keyTypes.length > 1 ? set.keyTypes : set.keyTypes[0],
     handle: set.handle,
     ...(set.comment === null ? {} : { comment: set.comment }),
-    ...(set.dataType === null ? {} : { map: set.dataType }),
+    ...(set.dataTypes === null ? {} : { map: dataText(set.dataTypes) }),
     ...(set.size > 0 ? { size: set.size } : {}),
     ...(flags.length > 0 ? { flags } : {}),
     ...(elements && set.elements.length > 0
-      ? { elem: set.elements.map((e) => elementJson(set.keyType, set.dataType, e)) }
+      ? { elem: set.elements.map((e) => elementJson(set.keyTypes, set.dataTypes, e)) }
       : {}),
   };
   return { [set.isMap ? 'map' : 'set']: body };
 }
 
 /** The map of a `vmap` or `map` expression as text. */
-export function printMapRef(keyType: TypeName, map: MapRef): string {
+export function printMapRef(keyTypes: Types, map: MapRef): string {
   if (map.kind === 'named') return `@${map.name}`;
-  return `{ ${map.elements.map((e) => printElement(keyType, map.dataType, e)).join(', ')} }`;
+  return `{ ${map.elements.map((e) => printElement(keyTypes, map.dataTypes, e)).join(', ')} }`;
 }
 
-export function mapRefJson(keyType: TypeName, map: MapRef): unknown {
+export function mapRefJson(keyTypes: Types, map: MapRef): unknown {
   if (map.kind === 'named') return `@${map.name}`;
-  return { set: map.elements.map((e) => elementJson(keyType, map.dataType, e)) };
+  return { set: map.elements.map((e) => elementJson(keyTypes, map.dataTypes, e)) };
 }

@@ -7,13 +7,14 @@ import type { Place, SetElement, Statement } from './ast.ts';
 import type { ChainSpec, CounterSpec, FlowTableSpec } from './block-parser.ts';
 import type { Change } from './changes.ts';
 import type { Command } from './command-parser.ts';
-import { checkNat, checkNatPlaces, isNatChainRefused } from './nat-check.ts';
+import { checkNat, checkNatMap, checkNatPlaces, isNatChainRefused } from './nat-check.ts';
 import { helperOf } from '../conntrack/helpers.ts';
 import type { HelperSpec } from './ct-statements.ts';
 import { chainOf, tableOf } from './lookup.ts';
 import { refuseByKernel } from './refusal.ts';
 import { applyDelete, applyFlush } from './deletion.ts';
-import { addSet, changeElements, checkSetUse, checkTarget } from './set-transaction.ts';
+import { addSet, changeElements } from './set-transaction.ts';
+import { checkSetUse, checkTarget, hasAnonymousSet } from './set-use.ts';
 import { Ruleset, Table } from './ruleset.ts';
 import type { BaseHook, Chain, FlowTableConfig } from './ruleset.ts';
 
@@ -278,11 +279,6 @@ function addRule(table: Table, command: Command, changes: Change[]): void {
   changes.push({ verb, object: 'rule', table, chain, rule });
 }
 
-function hasAnonymousSet(s: Statement): boolean {
-  if (s.kind === 'match') return s.right.kind === 'set';
-  return (s.kind === 'vmap' || s.kind === 'map-mark') && s.map.kind === 'elements';
-}
-
 function makeRule(table: Table, chain: Chain, statements: Statement[]): Chain['rules'][number] {
   checkNat(table.family, statements);
   let comment: string | null = null;
@@ -291,6 +287,7 @@ function makeRule(table: Table, chain: Chain, statements: Statement[]): Chain['r
   const handle = table.nextHandle++;
   for (const s of statements) {
     checkSetUse(table, s);
+    if (s.kind === 'nat') checkNatMap(table, s);
     if (s.kind === 'comment') comment = s.text;
     if (s.kind === 'counter-name' && table.counter(s.name) === undefined) refuseByKernel(ENOENT, s);
     if (s.kind === 'ct-set' && s.key === 'helper' && table.helper(s.name) === undefined)

@@ -2,7 +2,7 @@
 // ports and lengths as numbers, marks in eight hex digits).
 //
 // A scalar is a number (0..2^32−1), the 16 bytes of an IPv6 address, or an interface name (which may end in `*`).
-// Left out: time, string and concatenated types; service names are read but never printed.
+// Left out: time and string types; service names are read but never printed.
 
 import { formatAddress, loadInt32, parseAddress } from '../../ip/address.ts';
 
@@ -26,6 +26,9 @@ export type TypeName =
   | 'icmpv6_type'
   | 'tcp_flag'
   | 'pkt_type';
+
+/** Type of a key or of a value: one, or one for each part of a concatenation. */
+export type Types = readonly TypeName[];
 
 type Symbols = readonly (readonly [name: string, value: number])[];
 
@@ -252,6 +255,12 @@ export function describe(type: TypeName): string {
     pkt_type: 'packet type',
   };
   return names[type] ?? type;
+}
+
+/** A type, or a concatenation of some, as error messages name it. */
+export function describeAll(types: Types): string {
+  if (types.length === 1) return describe(types[0]);
+  return `concatenation of (${types.map(describe).join(', ')})`;
 }
 
 /** The scalar as `nft list` prints it. */

@@ -1,15 +1,27 @@
 // Right sides of matches and elements of sets: single values, ranges, prefixes, lists of bits, anonymous and named sets.
 
-import type { Rhs } from './ast.ts';
+import type { Place, Rhs } from './ast.ts';
 import type { Cursor } from './cursor.ts';
+import { compareKeys, first, isRange } from './key-order.ts';
 import { NftError } from './lexer.ts';
-import { compareScalars, isBitmask, parseScalar } from './types.ts';
-import type { Scalar, TypeName } from './types.ts';
+import { compareScalars, describeAll, isBitmask, parseScalar, widthOf } from './types.ts';
+import type { Scalar, TypeName, Types } from './types.ts';
 
-/** Type and width of the values that are expected. */
+/** Type and width of the values that are expected; with parts, a concatenation. */
 export interface ValueType {
   type: TypeName;
   widthBits: number;
+  parts: readonly ValueType[];
+}
+
+/** What is expected of a set's key or data. */
+export function valueTypeOf(types: Types): ValueType {
+  const parts = types.map((type) => ({ type, widthBits: widthOf(type), parts: [] }));
+  return parts.length === 1 ? parts[0] : { type: 'integer', widthBits: 0, parts };
+}
+
+function typesOf(field: ValueType): Types {
+  return field.parts.length > 0 ? field.parts.map((p) => p.type) : [field.type];
 }
 
 /** One word as a value of the type. Throws NftError at its place. */
@@ -29,6 +41,36 @@ export function scalarOf(
 export function parseRhs(cursor: Cursor, field: ValueType, lists: boolean): Rhs {
   if (lists && cursor.is('@')) return parseSetName(cursor);
   if (cursor.take('{')) return parseSet(cursor, field);
+  return field.parts.length > 0 ? parseConcat(cursor, field) : parseSingle(cursor, field, lists);
+}
+
+/** `a . b`: as many parts as the type has. */
+function parseConcat(cursor: Cursor, field: ValueType): Rhs {
+  const { start } = cursor.token;
+  const parts: Rhs[] = [];
+  const places: Place[] = [];
+  const take = (): void => {
+    const from = cursor.token.start;
+    parts.push(parseSingle(cursor, field.parts[parts.length], false));
+    places.push({ start: from, end: cursor.tokens[cursor.at - 1].end });
+  };
+  take();
+  while (cursor.is('.')) {
+    const dot = cursor.next();
+    if (parts.length < field.parts.length) {
+      take();
+      continue;
+    }
+    const { end } = cursor.next();
+    throw new NftError("Can't parse symbolic invalid expressions", dot.start, end);
+  }
+  const { end } = cursor.tokens[cursor.at - 1];
+  if (parts.length < field.parts.length)
+    throw new NftError(`invalid data type, expected ${describeAll(typesOf(field))}`, start, end);
+  return { kind: 'concat', parts, places };
+}
+
+function parseSingle(cursor: Cursor, field: ValueType, lists: boolean): Rhs {
   const value = parseValue(cursor, field);
   if (cursor.take('/')) {
     const place = cursor.token;
@@ -68,33 +110,20 @@ function parseSet(cursor: Cursor, field: ValueType): Rhs {
     cursor.skipNewlines();
   }
   cursor.expect('}');
-  elements.sort((a, b) => compareScalars(first(a), first(b)));
-  return { kind: 'set', elements: dedupe(elements) };
-}
-
-/** Lowest value of an element. */
-export function first(rhs: Rhs): Scalar {
-  if (rhs.kind === 'range') return rhs.from;
-  return rhs.kind === 'set' || rhs.kind === 'named' ? 0 : rhs.value;
-}
-
-/** Highest value of an element. */
-export function last(rhs: Rhs): Scalar {
-  if (rhs.kind === 'range') return rhs.to;
-  if (rhs.kind !== 'prefix') return first(rhs);
-  const { value, lenBits } = rhs;
-  if (typeof value === 'number') return value + 2 ** (32 - lenBits) - 1;
-  if (typeof value === 'string') return value;
-  return value.map((byte, i) => {
-    const left = lenBits - 8 * i;
-    return left >= 8 ? byte : left <= 0 ? 0xff : byte | (0xff >> left);
-  });
+  const types = typesOf(field);
+  const hasRanges = elements.some(isRange);
+  // Concatenations with ranges stay as they are written; names with a `*` make the others ranges too: order of the alphabet.
+  if (types.length === 1 && hasRanges) elements.sort((a, b) => compareScalars(first(a), first(b)));
+  const written = dedupe(elements);
+  if (hasRanges) return { kind: 'set', elements: written, written };
+  const sorted = [...written].sort((a, b) => compareKeys(types, a, b));
+  return { kind: 'set', elements: sorted, written };
 }
 
 function dedupe(elements: Rhs[]): Rhs[] {
   const seen = new Set<string>();
   return elements.filter((e) => {
-    const key = JSON.stringify(e);
+    const key = JSON.stringify(e.kind === 'concat' ? e.parts : e);
     if (seen.has(key)) return false;
     seen.add(key);
     return true;

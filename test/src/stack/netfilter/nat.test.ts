@@ -197,6 +197,25 @@ describe('destination NAT', () => {
     expect(a.dport).toBe(8000);
   });
 
+  it('takes the address, and with it the port, from a map by what the packet says', () => {
+    const rig = new RouterRig(
+      table(
+        '',
+        `dnat ip to ip daddr . tcp dport map {
+           10.9.9.9 . 80 : 10.0.0.3 . 8080, 10.9.9.9 . 81 : 10.0.0.4 . 8081 }
+         dnat ip to udp dport map { 53 : 10.0.0.5, 54-60 : 10.0.0.6 }
+         dnat ip to ip daddr map { 10.9.8.0/24 : 10.0.0.7-10.0.0.8 }`,
+      ),
+    );
+    const sent = (packet: Partial<Packet>): string => ends(rig.send('c', packet)[0]).split('>')[1];
+    expect(sent({ dst: '10.9.9.9', flags: 'S', dport: 80 })).toBe('10.0.0.3:8080');
+    expect(sent({ dst: '10.9.9.9', flags: 'S', dport: 81 })).toBe('10.0.0.4:8081');
+    expect(sent({ dst: '10.0.0.2', flags: 'S', dport: 80 })).toBe('10.0.0.2:80');
+    expect(sent({ dst: '10.9.9.9', protocol: 'udp', dport: 53 })).toBe('10.0.0.5:53');
+    expect(sent({ dst: '10.9.9.9', protocol: 'udp', dport: 55 })).toBe('10.0.0.6:55');
+    expect(sent({ dst: '10.9.8.9', flags: 'S', dport: 99 })).toMatch(/^10.0.0.[78]:99$/);
+  });
+
   it('redirect sends to the machine itself, which answers from the old address', () => {
     const rig = new RouterRig(table('', 'tcp dport 80 redirect to :8080'));
     const [reset] = rig.send('c', { dst: '10.0.0.2', flags: 'S' });

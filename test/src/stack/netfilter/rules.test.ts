@@ -72,17 +72,49 @@ const match: fc.Arbitrary<Match> = fc.oneof(
   fc.constant({ text: 'iifname "rc*"', holds: () => true }),
   fc.constant({ text: 'oifname { "rc", "x*" }', holds: () => false }),
   fc.constant({ text: 'meta length 0-60', holds: (p: Facts) => p.lenBytes <= 60 }),
+  fc.tuple(fc.subarray(PORTS, { minLength: 1 }), fc.boolean()).map(([ports, not]) => ({
+    text: `ip saddr . th dport ${not ? '!= ' : ''}{ 10.0.0.2 . ${ports.join(', 10.0.0.2 . ')} }`,
+    holds: (p: Facts) => !p.six && (p.src === 0x0a000002 && ports.includes(p.dport)) !== not,
+  })),
+  fc.tuple(fc.constantFrom(22, 80), fc.constantFrom(80, 443)).map(([low, high]) => ({
+    text: `ip saddr . tcp dport { 10.0.0.0/31 . ${low}-${high}, 10.1.0.0-10.1.0.3 . 9 }`,
+    holds: (p: Facts) =>
+      !p.six &&
+      p.protocol === 6 &&
+      ((p.src >>> 1 === 0x0a000000 >>> 1 && p.dport >= low && p.dport <= high) ||
+        (p.src >>> 2 === 0x0a010000 >>> 2 && p.dport === 9)),
+  })),
+  fc.boolean().map((not) => ({
+    text: `iifname . meta l4proto . th dport ${not ? '!= ' : ''}@triples`,
+    holds: (p: Facts) => (p.protocol === 17 && p.dport === 80) !== not,
+  })),
+  fc.constant({
+    text: 'ip6 saddr . th dport @six_ports',
+    holds: (p: Facts) => p.six && p.dport <= 80 && p.src >>> 16 === 0x0a00,
+  }),
 );
 
 type Verdict =
-  'accept' | 'drop' | 'return' | 'jump sub' | '' | 'th dport vmap @verdicts' | typeof ANONYMOUS;
+  | 'accept'
+  | 'drop'
+  | 'return'
+  | 'jump sub'
+  | ''
+  | 'th dport vmap @verdicts'
+  | typeof ANONYMOUS
+  | typeof PAIRS;
 const ANONYMOUS = 'ip saddr vmap { 10.0.0.1-10.0.0.2 : drop, 10.1.0.0/16 : continue } accept';
+const PAIRS = 'ip saddr . th dport vmap { 10.0.0.2 . 22 : drop, 10.0.0.1 . 80 : jump done }';
 
 const SETS = `
   set ports { type inet_service; flags interval; elements = { 22, 400-8080 }; }
   set hosts { type ipv4_addr; flags interval; elements = { 10.1.0.0/16, 10.0.0.1 }; }
   set sixes { type ipv6_addr; flags interval; elements = { a00::/16, fe80::1 }; }
   set names { type ifname; elements = { "lo", "rc" }; }
+  set triples { type ifname . inet_proto . inet_service;
+    elements = { "rc" . udp . 80, "rs" . tcp . 80, "rc" . udp . 81 }; }
+  set six_ports { type ipv6_addr . inet_service; flags interval;
+    elements = { a00::/16 . 0-80, fe80::1 . 443 }; }
   chain done { accept; }
   map verdicts { type inet_service : verdict; flags interval;
     elements = { 22 : drop, 80 : jump done, 443 : return, 8000-9000 : continue }; }
@@ -92,6 +124,9 @@ const SETS = `
 function verdictOf(verdict: Verdict, p: Facts): string {
   if (verdict === 'th dport vmap @verdicts')
     return { 22: 'drop', 80: 'accept', 443: 'return' }[p.dport] ?? '';
+  if (verdict === PAIRS && p.six) return '';
+  if (verdict === PAIRS && p.src === 0x0a000002 && p.dport === 22) return 'drop';
+  if (verdict === PAIRS) return p.src === 0x0a000001 && p.dport === 80 ? 'accept' : '';
   if (verdict !== ANONYMOUS) return verdict;
   if (p.six) return '';
   if (p.src === 0x0a000001 || p.src === 0x0a000002) return 'drop';
@@ -108,6 +143,7 @@ const rule = fc.record({
     '',
     'th dport vmap @verdicts',
     ANONYMOUS,
+    PAIRS,
   ),
 });
 interface Rule {
