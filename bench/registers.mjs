@@ -2,8 +2,8 @@
 // plain storage, hooks, doorbells, statistics. Bar: `nic.functions[0].bar0`, and as the reference driver reaches it (Mmio, charged).
 // Prints nanoseconds per access (the best of several rounds); asserts nothing.
 
-import { HostMemory, Nic, Scheduler, genericNic, regs as R } from '../dist/hw/index.js';
-import { Mmio, hostCosts } from '../dist/driver/index.js';
+import { HostMemory, Nic, Scheduler, genericNic, regs as R } from '../dist/bundle/node/hw.js';
+import { Mmio, hostCosts } from '../dist/bundle/node/driver.js';
 
 const ACCESSES = 2_000_000;
 const ROUNDS = 5;

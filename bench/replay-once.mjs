@@ -2,9 +2,11 @@
 //
 //   node bench/replay-once.mjs CAPTURE SCENARIO
 
-import { loadScenarioFile } from '../dist/src/node/scenario-files.js';
-import { runReplay } from '../dist/src/node/run-replay.js';
+import { tuneEngine } from '../dist/bundle/node/engine.js';
+import { loadScenarioFile } from '../dist/bundle/node/scenario-files.js';
+import { runReplay } from '../dist/bundle/node/run-replay.js';
 
+tuneEngine();
 const [capture, scenario] = process.argv.slice(2);
 const loaded = loadScenarioFile(scenario);
 loaded.sources = [{ file: capture, port: -1 }];

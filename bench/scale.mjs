@@ -7,7 +7,7 @@
 // remains after a collection, less what the same machine takes without flows. Prints figures, asserts nothing.
 
 import { parseArgs } from 'node:util';
-import { Testbed } from '../dist/src/scenario/testbed.js';
+import { Testbed } from '../dist/bundle/node/index.js';
 
 const { values } = parseArgs({
   options: {

@@ -12,7 +12,7 @@ const SUMMARY = /(The first prints:\n\n```\n)[\s\S]*?(```)/;
 
 describe('README', () => {
   it('shows the summary that `npx flowtwin replay` prints', () => {
-    const cli = join(ROOT, 'dist/src/node/cli.js');
+    const cli = join(ROOT, 'dist/bundle/node/cli.js');
     const printed = execFileSync(process.execPath, [cli, 'replay'], {
       encoding: 'utf8',
       cwd: ROOT,

@@ -18,6 +18,7 @@ import { registerShell } from './commands/shell.ts';
 import { registerSteer } from './commands/steer.ts';
 import { registerValidate } from './commands/validate.ts';
 import { registerWhy } from './commands/why.ts';
+import { tuneEngine } from './engine.ts';
 import { InputError } from './errors.ts';
 
 function version(): string {
@@ -26,6 +27,7 @@ function version(): string {
 }
 
 async function main(): Promise<void> {
+  tuneEngine();
   const program = new Command('flowtwin')
     .description('what will the flow hardware do? An emulated NIC, its driver and the stack above')
     .version(version())

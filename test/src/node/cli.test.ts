@@ -12,7 +12,7 @@ import type { RunReport } from '../../../src/report/run-report.ts';
 import { CaptureReader, CaptureRecord } from '../../../src/capture/index.ts';
 
 const ROOT = new URL('../../..', import.meta.url).pathname;
-const CLI = join(ROOT, 'dist/src/node/cli.js');
+const CLI = join(ROOT, 'dist/bundle/node/cli.js');
 const PCAP = join(ROOT, 'fixtures/pcap');
 
 let folder = '';

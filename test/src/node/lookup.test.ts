@@ -9,7 +9,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 
 const ROOT = new URL('../../..', import.meta.url).pathname;
-const CLI = join(ROOT, 'dist/src/node/cli.js');
+const CLI = join(ROOT, 'dist/bundle/node/cli.js');
 const RULES = join(ROOT, 'fixtures/rules');
 const folder = mkdtempSync(join(tmpdir(), 'flowtwin-lookup-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -8,7 +8,7 @@ const ROOT = resolve(import.meta.dirname, '../../..');
 
 /** Packets dropped. */
 function play(scenario: string): number {
-  const cli = join(ROOT, 'dist/src/node/cli.js');
+  const cli = join(ROOT, 'dist/bundle/node/cli.js');
   const file = join(ROOT, 'fixtures/scenarios', scenario);
   const args = ['replay', file, '--pps', '13.5M', '--loop', '5000', '--json', '-'];
   const text = execFileSync(process.execPath, [cli, ...args], { encoding: 'utf8' });

@@ -11,7 +11,7 @@ import { SkewMeter } from '../../../src/steer/skew.ts';
 import { naiveToeplitz } from '../../reference/naive-toeplitz.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
-const CLI = join(ROOT, 'dist/src/node/cli.js');
+const CLI = join(ROOT, 'dist/bundle/node/cli.js');
 
 function run(...args: string[]): { stdout: string; stderr: string; status: number | null } {
   const { stdout, stderr, status } = spawnSync(process.execPath, [CLI, 'steer', ...args], {
