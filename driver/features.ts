@@ -36,6 +36,17 @@ export interface FeatureChange {
   changed: FeatureName[];
 }
 
+/** NETIF_F_SOFT_FEATURES, and what the core offers switched off. */
+const CORE_FEATURES_ON: readonly FeatureName[] = ['tx-generic-segmentation', 'rx-gro'];
+const CORE_FEATURES_OFF: readonly FeatureName[] = [
+  ...(['rx-gro-list', 'rx-udp-gro-forwarding', 'tx-nocache-copy'] as const),
+];
+
+/** What cannot be without what it stands on (netdev_fix_features), of the features that the model has. */
+function fix(features: Set<FeatureName>): void {
+  if (!features.has('tx-scatter-gather')) features.delete('tx-generic-segmentation');
+}
+
 export class NetFeatures {
   /** hw_features: can be switched. */
   readonly switchable = new Set<FeatureName>();
@@ -51,6 +62,16 @@ export class NetFeatures {
       this.wanted.add(name);
     }
     for (const name of switchable) this.switchable.add(name);
+  }
+
+  /**
+   * What registration adds to any device (register_netdevice, netdev_fix_features): GSO and GRO are on, their variants and
+   * nocache-copy can be switched; GSO is only wished where there is no scatter-gather. The model has neither GSO nor GRO: only devices that
+   * answer as a recorded kernel's (driver/sim) ask for it.
+   */
+  addCoreFeatures(): void {
+    this.init(CORE_FEATURES_ON, [...CORE_FEATURES_ON, ...CORE_FEATURES_OFF]);
+    fix(this.active);
   }
 
   has(name: FeatureName): boolean {
@@ -70,6 +91,7 @@ export class NetFeatures {
         this.wanted.delete(name);
       }
     }
+    fix(next);
     const changed = FEATURE_NAMES.filter((name) => next.has(name) !== this.active.has(name));
     if (changed.length > 0 && this.apply(next) === 0)
       for (const name of changed) {

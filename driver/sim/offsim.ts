@@ -18,6 +18,7 @@ import {
 } from '../flow-block.ts';
 import type { FlowBlockRequest, FlowSetupCallback, TcSetupType } from '../flow-block.ts';
 import { FLOW_ACTION_CT, FLOW_ACTION_HW_STATS_DELAYED } from '../flow-rule.ts';
+import type { NetFeatures } from '../features.ts';
 import type { NetDevice, NetDeviceOps } from '../netdev.ts';
 import { describeRequest } from './describe.ts';
 
@@ -82,6 +83,12 @@ export function offsimOps(
       return flow_block_cb_setup_simple(offload, dev, rules, ident, true);
     },
   };
+}
+
+/** What an offsim device announces: tc offload, on and switchable, beside what the core gives any device. */
+export function offsimFeatures(features: NetFeatures): void {
+  features.init(['hw-tc-offload'], ['hw-tc-offload']);
+  features.addCoreFeatures();
 }
 
 function kindOf(type: TcSetupType): 'block' | 'flowtable' | 'other' {

@@ -6,6 +6,7 @@ import type { PciDev } from '../mmio.ts';
 import type { Napi } from '../napi.ts';
 import type { NetDevice, NetDeviceOps } from '../netdev.ts';
 import type { EthtoolRxFlowSpec } from '../ethtool.ts';
+import type { NetFeatures } from '../features.ts';
 import { AdminQueue } from './admin-queue.ts';
 import { Arfs } from './arfs.ts';
 import { FlowDirectorDriver } from './fdir.ts';
@@ -47,6 +48,8 @@ export interface TwinOptions {
   firstCpu?: number;
   /** Entry points in place of this driver's own: a driver that is this one but for them. */
   ops?: Partial<NetDeviceOps>;
+  /** Offload features in place of this driver's own: how a device of another name announces itself. */
+  initFeatures?: (features: NetFeatures) => void;
 }
 
 /** One function (port) of a device. */

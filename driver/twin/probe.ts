@@ -139,7 +139,8 @@ export function twinProbe(kernel: Kernel, pdev: PciDev, options: TwinOptions = {
   readCapabilities(adapter, options);
   applyOptions(adapter, options);
   adapter.rss.probe(adapter.queueCount);
-  dev.features.init(FEATURES_ON, FEATURES_SWITCHABLE);
+  if (options.initFeatures !== undefined) options.initFeatures(dev.features);
+  else dev.features.init(FEATURES_ON, FEATURES_SWITCHABLE);
   dev.features.apply = (next) => setTwinFeatures(adapter, next);
   let error = startFunction(adapter);
   if (error === 0) {

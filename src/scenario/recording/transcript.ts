@@ -8,7 +8,7 @@ import type { Kernel } from '../../../driver/kernel.ts';
 import { NetDevice } from '../../../driver/netdev.ts';
 import type { NetDeviceOps } from '../../../driver/netdev.ts';
 import { NETDEVSIM_TC_OPS } from '../../../driver/sim/netdevsim.ts';
-import { offsimOps } from '../../../driver/sim/offsim.ts';
+import { offsimFeatures, offsimOps } from '../../../driver/sim/offsim.ts';
 import type { OffsimLog } from '../../../driver/sim/offsim.ts';
 import { twinProbe } from '../../../driver/twin/probe.ts';
 import { PS_PER_MS } from '../../../hw/time/units.ts';
@@ -162,8 +162,9 @@ function machineFor(entries: readonly TranscriptEntry[], log: OffsimLog): Testbe
   }
   const ports = [...names].filter((name) => /^(os|sim)[0-9]/.test(name));
   const driver: DriverProbe = (kernel, pdev, name) => {
-    const ops = name.startsWith('os') ? offsimOps(kernel, log) : NETDEVSIM_TC_OPS;
-    return twinProbe(kernel, pdev, { name, ops }).dev;
+    if (!name.startsWith('os')) return twinProbe(kernel, pdev, { name, ops: NETDEVSIM_TC_OPS }).dev;
+    const ops = offsimOps(kernel, log);
+    return twinProbe(kernel, pdev, { name, ops, initFeatures: offsimFeatures }).dev;
   };
   const testbed = new Testbed({ driver, ports: ports.map((name) => ({ name })) });
   for (const name of names) if (!ports.includes(name)) addPlainDevice(testbed.kernel, name);
