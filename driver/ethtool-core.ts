@@ -4,6 +4,8 @@
 // attaches its message to one; the command turns it into the offset that the real tool prints.
 
 import { EINVAL, ENOENT, EOPNOTSUPP } from './errno.ts';
+import type { DevlinkRegistry } from './devlink.ts';
+import * as E from './ethtool.ts';
 import { COALESCE_PARAMS } from './ethtool.ts';
 import type {
   EthtoolChannels,
@@ -24,12 +26,20 @@ export function newExtAck(): EthtoolExtAck {
   return { message: '', reason: '', attribute: '' };
 }
 
+/** Release of the kernel whose behaviour the model follows: the version of drivers that have none of their own. */
+const UTS_RELEASE = '6.1.0-56-amd64';
+
 function refuse(extack: EthtoolExtAck, message: string, reason: string, attribute = ''): number {
   extack.message = message;
   extack.reason = reason;
   extack.attribute = attribute;
   return -EINVAL;
 }
+
+const EXTRA_RINGS = [
+  ['rx-mini', 'rx_mini'],
+  ['rx-jumbo', 'rx_jumbo'],
+] as const;
 
 /** `ethtool -G`: `wished` by the names of the parameters. */
 export function ethtoolSetRings(
@@ -43,10 +53,19 @@ export function ethtoolSetRings(
   const param: EthtoolRingParam = { ...old };
   param.rx_pending = wished.get('rx') ?? old.rx_pending;
   param.tx_pending = wished.get('tx') ?? old.tx_pending;
-  const maximum: Record<string, number> = { rx: old.rx_max_pending, tx: old.tx_max_pending };
-  const others = ['rx-mini', 'rx-jumbo'].some((name) => (wished.get(name) ?? 0) > 0);
-  if (param.rx_pending === old.rx_pending && param.tx_pending === old.tx_pending && !others)
-    return 0;
+  const maximum: Record<string, number> = {
+    rx: old.rx_max_pending,
+    tx: old.tx_max_pending,
+    'rx-mini': old.rx_mini?.max_pending ?? 0,
+    'rx-jumbo': old.rx_jumbo?.max_pending ?? 0,
+  };
+  let isChanged = param.rx_pending !== old.rx_pending || param.tx_pending !== old.tx_pending;
+  for (const [name, key] of EXTRA_RINGS) {
+    const pending = wished.get(name) ?? old[key]?.pending ?? 0;
+    isChanged ||= pending !== (old[key]?.pending ?? 0);
+    if (old[key] !== undefined) param[key] = { ...old[key], pending };
+  }
+  if (!isChanged) return 0;
   for (const name of ['rx', 'rx-mini', 'rx-jumbo', 'tx'])
     if ((wished.get(name) ?? 0) > (maximum[name] ?? 0))
       return refuse(extack, 'requested ring size exceeds maximum', 'ring-size', name);
@@ -58,6 +77,42 @@ export function ethtoolSetRings(
       return -EOPNOTSUPP;
     }
   return ops.set_ringparam(dev, param, extack);
+}
+
+/** Encodings by the names of link modes: what `ethtool --set-fec` sends, and --show-fec prints. */
+export const FEC_MODES: readonly (readonly [name: string, bit: number])[] = [
+  ['None', E.ETHTOOL_FEC_OFF],
+  ['RS', E.ETHTOOL_FEC_RS],
+  ['BASER', E.ETHTOOL_FEC_BASER],
+  ['LLRS', E.ETHTOOL_FEC_LLRS],
+];
+
+/** `ethtool --set-fec`: the encodings wished, as bits (ETHTOOL_FEC_AUTO among them). */
+export function ethtoolSetFec(dev: NetDevice, wished: number, extack: EthtoolExtAck): number {
+  const ops = dev.ethtoolOps;
+  if (ops?.get_fecparam === undefined || ops.set_fecparam === undefined) return -EOPNOTSUPP;
+  const old = ops.get_fecparam(dev);
+  if (typeof old === 'number') return old;
+  if (wished === (old.fec & ~E.ETHTOOL_FEC_NONE)) return 0;
+  if (wished === 0) return refuse(extack, 'no FEC modes set', 'fec-none', 'encoding');
+  return ops.set_fecparam(dev, { fec: wished, active_fec: old.active_fec });
+}
+
+/** ETHTOOL_GDRVINFO: what a driver does not say, the kernel and devlink do. */
+export function ethtoolDrvInfo(dev: NetDevice, devlinks: DevlinkRegistry): E.EthtoolDrvInfo | null {
+  const own = dev.ethtoolOps?.get_drvinfo?.(dev);
+  if (own !== undefined) return own;
+  const { identity, ethtoolOps } = dev;
+  if (identity === null || ethtoolOps === null) return null;
+  const info = devlinks.portOf(dev)?.devlink.ops.info?.();
+  const running = info?.running.map(([, version]) => `${version} `) ?? [];
+  return {
+    driver: info?.driver ?? identity.parentBus,
+    version: UTS_RELEASE,
+    fw_version: running.join(''),
+    expansion_rom_version: '',
+    bus_info: identity.parentDev,
+  };
 }
 
 /** Highest receive ring that a user's indirection table, or an ntuple rule, names; −1 for none. */

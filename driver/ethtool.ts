@@ -11,6 +11,35 @@ export interface EthtoolRingParam {
   tx_max_pending: number;
   rx_pending: number;
   tx_pending: number;
+  /** Rings for small and for jumbo frames; undefined: the device has none. */
+  rx_mini?: EthtoolExtraRing;
+  rx_jumbo?: EthtoolExtraRing;
+}
+
+export interface EthtoolExtraRing {
+  max_pending: number;
+  pending: number;
+}
+
+/** ETHTOOL_FEC_*: forward error correction, as bits. */
+export const ETHTOOL_FEC_NONE = 1;
+export const ETHTOOL_FEC_AUTO = 2;
+export const ETHTOOL_FEC_OFF = 4;
+export const ETHTOOL_FEC_RS = 8;
+export const ETHTOOL_FEC_BASER = 16;
+export const ETHTOOL_FEC_LLRS = 32;
+
+/** ethtool_fecparam: what is configured, and which one is in use. */
+export interface EthtoolFecParam {
+  fec: number;
+  active_fec: number;
+}
+
+/** A table of UDP ports whose tunnels the device parses (udp_tunnel_nic_info). */
+export interface UdpTunnelTable {
+  entries: number;
+  /** vxlan, geneve, vxlan-gpe. */
+  types: readonly string[];
 }
 
 /** ethtool_pauseparam: flow control by 802.3x frames. */
@@ -188,6 +217,11 @@ export interface EthtoolOps {
   get_link_speed?(dev: NetDevice): number;
   get_pauseparam?(dev: NetDevice): EthtoolPauseParam;
   set_pauseparam?(dev: NetDevice, param: EthtoolPauseParam, extack: ExtAck): number;
+  /** The setting or −errno. */
+  get_fecparam?(dev: NetDevice): EthtoolFecParam | number;
+  set_fecparam?(dev: NetDevice, param: EthtoolFecParam): number;
+  /** Tables of tunnel ports; the stack has no tunnels that would fill them. */
+  udp_tunnel_tables?: readonly UdpTunnelTable[];
   get_ringparam?(dev: NetDevice): EthtoolRingParam;
   set_ringparam?(dev: NetDevice, param: EthtoolRingParam, extack: ExtAck): number;
   get_channels?(dev: NetDevice): EthtoolChannels;

@@ -2,11 +2,13 @@
 
 export * from './alloc.ts';
 export * from './costs.ts';
+export * from './devlink.ts';
 export * from './errno.ts';
 export * from './ether.ts';
 export * from './flow-block.ts';
 export * from './ethtool.ts';
 export * from './features.ts';
+export * from './fib-notifier.ts';
 export * from './flow-offload.ts';
 export * from './foreign-host.ts';
 export * from './flow-rule.ts';
@@ -20,7 +22,7 @@ export * from './transmit.ts';
 export * from './workqueue.ts';
 export { DevState } from './registry.ts';
 export { describeActions, describeMatch, describeRequest } from './sim/describe.ts';
-export { NETDEVSIM_TC_OPS } from './sim/netdevsim.ts';
+export { delNetdevsim, newNetdevsim } from './sim/netdevsim/device.ts';
 export { offsimOps } from './sim/offsim.ts';
 export type { OffsimCall, OffsimLog } from './sim/offsim.ts';
 export { TwinAdapter, twinAdapter } from './twin/adapter.ts';

@@ -13,7 +13,9 @@ import type { EventId, Scheduler } from '../hw/time/scheduler.ts';
 import { BUFFER_CLASS_BYTES, BufferPool, SkbPool } from './alloc.ts';
 import type { CoherentMemory } from './alloc.ts';
 import { hostCosts } from './costs.ts';
+import { DevlinkRegistry } from './devlink.ts';
 import type { HostCosts } from './costs.ts';
+import { FibHooks } from './fib-notifier.ts';
 import { NetdevRegistry } from './registry.ts';
 import type { DevState } from './registry.ts';
 import { HostCore, NETDEV_BUDGET, NETDEV_BUDGET_PS } from './host-core.ts';
@@ -57,6 +59,8 @@ export class Kernel implements CoreHost {
   readonly buffers: BufferPool;
   readonly skbs: SkbPool;
   readonly transmit: Transmit;
+  readonly devlinks = new DevlinkRegistry();
+  readonly fib = new FibHooks();
   readonly softirqLimits: SoftirqLimits = {
     budgetPackets: NETDEV_BUDGET,
     budgetPs: NETDEV_BUDGET_PS,

@@ -112,9 +112,21 @@ export interface RxHandler {
   receive(skb: SkBuff, dev: NetDevice): void;
 }
 
-/** Told of changes (NETDEV_UP, NETDEV_DOWN, carrier, MTU, address); set by the stack. */
+/** Told of changes (NETDEV_UP, NETDEV_DOWN, carrier, MTU, address, NETDEV_UNREGISTER); set by the stack. */
 export interface NetDeviceNotifier {
-  netdevEvent(dev: NetDevice, event: 'up' | 'down' | 'carrier' | 'mtu' | 'address'): void;
+  netdevEvent(dev: NetDevice, event: NetDeviceEvent): void;
+}
+
+/** NETDEV_*: `unregister` is told after `down`, while the device still has its name and index. */
+export type NetDeviceEvent = 'up' | 'down' | 'carrier' | 'mtu' | 'address' | 'unregister';
+
+/** Where a device sits and what its hardware calls it, as `ip -d link` shows it. */
+export interface DeviceIdentity {
+  parentBus: string;
+  parentDev: string;
+  physPortName: string;
+  /** Hexadecimal. */
+  physSwitchId: string;
 }
 
 /** One network device. Created by `alloc_netdev`, announced by `register_netdev` (kernel.ts). */
@@ -131,6 +143,11 @@ export class NetDevice {
   /** Bit per TX queue that the driver stopped. */
   readonly txStopped: Uint8Array;
   carrier = false;
+  /** false: the driver never says whether there is a carrier (operstate UNKNOWN while up). */
+  reportsCarrier = true;
+  /** IFF_NO_QUEUE: no queueing discipline in front of it unless somebody asks for one. */
+  noQueue = false;
+  identity: DeviceIdentity | null = null;
   txqueuelen = 1000;
   ethtoolOps: EthtoolOps | null = null;
   /** napi_defer_hard_irqs and gro_flush_timeout of /sys/class/net/DEV. */

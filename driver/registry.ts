@@ -6,7 +6,13 @@ import { assert } from '../hw/base/assert.ts';
 import { EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, EOPNOTSUPP } from './errno.ts';
 import type { Kernel } from './kernel.ts';
 import { IFF_LOOPBACK, IFF_RUNNING, IFF_UP, zeroStats64 } from './netdev.ts';
-import type { ExtAck, LinkStats64, NetDevice, NetDeviceNotifier } from './netdev.ts';
+import type {
+  ExtAck,
+  LinkStats64,
+  NetDevice,
+  NetDeviceEvent,
+  NetDeviceNotifier,
+} from './netdev.ts';
 import { TxQueue } from './transmit.ts';
 
 /** What the core keeps per registered device. */
@@ -80,6 +86,7 @@ export class NetdevRegistry {
   unregister(dev: NetDevice): void {
     this.close(dev);
     this.stateOf(dev);
+    this.notify(dev, 'unregister');
     this.devs[dev.ifindex] = null;
     this.states[dev.ifindex] = null;
   }
@@ -188,7 +195,7 @@ export class NetdevRegistry {
     dev.flags = running ? dev.flags | IFF_RUNNING : dev.flags & ~IFF_RUNNING;
   }
 
-  private notify(dev: NetDevice, event: Parameters<NetDeviceNotifier['netdevEvent']>[1]): void {
+  private notify(dev: NetDevice, event: NetDeviceEvent): void {
     for (const notifier of this.notifiers) notifier.netdevEvent(dev, event);
   }
 }

@@ -31,6 +31,8 @@ export const KernelDrop = {
   CPU_BACKLOG: 7,
   /** In a receive ring that was thrown away while the device stayed up (other size, other number of queues, reset). */
   RING_RESET: 8,
+  /** The device has no wire: it ends what it is given (netdevsim). */
+  NO_WIRE: 9,
 } as const;
 export type KernelDrop = (typeof KernelDrop)[keyof typeof KernelDrop];
 

@@ -54,7 +54,7 @@ export type DriverProbe = (kernel: Kernel, pdev: PciDev, name: string) => NetDev
 export interface TestbedOptions {
   /** What differs from the generic NIC (hw/models.ts). */
   device?: Partial<NicConfig>;
-  /** One entry a port; default two ports. */
+  /** One entry a port; default two ports. None: a card that no driver is bound to. */
   ports?: readonly PortOptions[];
   cores?: number;
   frequencyMhz?: number;
@@ -109,7 +109,7 @@ export class Testbed {
 
   constructor(options: TestbedOptions = {}) {
     const ports = options.ports ?? [{}, {}];
-    const config = genericNic({ ...options.device, ports: ports.length });
+    const config = genericNic({ ...options.device, ports: Math.max(ports.length, 1) });
     const slots = options.ringSlots ?? DEFAULT_RING_SLOTS;
     this.memory = new HostMemory(options.memoryBytes ?? memoryFor(config, slots));
     if (options.ioCache !== undefined) this.memory.ioCache = new IoCache(options.ioCache);

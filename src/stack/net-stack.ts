@@ -4,7 +4,12 @@
 // Not here: GRO, bridges, packet sockets, generic XDP; sockets (nobody listens: the host answers echo, ARP, ND and errors).
 
 import type { Kernel } from '../../driver/kernel.ts';
-import type { NetDevice, NetDeviceNotifier, RxHandler } from '../../driver/netdev.ts';
+import type {
+  NetDevice,
+  NetDeviceEvent,
+  NetDeviceNotifier,
+  RxHandler,
+} from '../../driver/netdev.ts';
 import { IFF_LOOPBACK } from '../../driver/netdev.ts';
 import type { SkBuff } from '../../driver/skb.ts';
 import { KernelDrop } from '../../driver/transmit.ts';
@@ -27,6 +32,7 @@ import { Ipv6Output } from './ip/ipv6-output.ts';
 import { Ipv6Receive } from './ip/ipv6-receive.ts';
 import { Nd } from './ip/nd.ts';
 import { NeighbourTable } from './ip/neigh.ts';
+import { askFibNotifiers, fibTablesOf } from './ip/fib-notify.ts';
 import { RouteAdmin } from './ip/route-admin.ts';
 import { Links } from './links.ts';
 import { Monitors } from './monitors.ts';
@@ -102,7 +108,10 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       deviceByName: (name) => this.links.byName(name),
     });
     this.addresses = new Addresses(this.fib, (dev) => this.links.conf(dev));
-    this.routes = new RouteAdmin(this.fib, this.addresses);
+    this.routes = new RouteAdmin(this.fib, this.addresses, (family) => {
+      return askFibNotifiers(kernel, family);
+    });
+    kernel.fib.tables = fibTablesOf(this.fib);
     this.neigh = new NeighbourTable(this);
     this.arp = new Arp(this);
     this.nd = new Nd(this);
@@ -303,21 +312,13 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     );
   }
 
-  /** TunStack: a tun device was unregistered. */
-  linkRemoved(dev: NetDevice): void {
-    for (const upper of this.links.vlansOn(dev)) this.links.remove(upper);
-    this.addresses.flush(dev, AF_INET);
-    this.addresses.flush(dev, AF_INET6);
-    this.links.forget(dev);
-  }
-
   /** Runs `run` as a timer of the host at `atPs`. */
   timer(atPs: number, run: () => void): number {
     return this.kernel.mod_timer(atPs, run);
   }
 
   /** NetDeviceNotifier. */
-  netdevEvent(dev: NetDevice, event: 'up' | 'down' | 'carrier' | 'mtu' | 'address'): void {
+  netdevEvent(dev: NetDevice, event: NetDeviceEvent): void {
     if (event === 'up') {
       this.links.everUp.add(dev.ifindex);
       this.addresses.deviceUp(dev);
@@ -325,6 +326,11 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       for (const upper of this.links.vlansOn(dev)) this.kernel.dev_close(upper);
       this.addresses.deviceDown(dev);
       this.neigh.flushDevice(dev);
+    } else if (event === 'unregister') {
+      for (const upper of this.links.vlansOn(dev)) this.links.remove(upper);
+      this.addresses.flush(dev, AF_INET);
+      this.addresses.flush(dev, AF_INET6);
+      this.links.forget(dev);
     } else if (event === 'address') this.neigh.flushDevice(dev);
     else if (event === 'mtu') this.clampVlans(dev);
     else for (const upper of this.links.vlansOn(dev)) upper.carrier = dev.carrier;
@@ -393,6 +399,7 @@ export const DRIVER_DROPS: Readonly<Record<KernelDrop, StackDrop>> = {
   [KernelDrop.RX_ERROR]: StackDrop.IP_INHDR,
   [KernelDrop.CPU_BACKLOG]: StackDrop.CPU_BACKLOG,
   [KernelDrop.RING_RESET]: StackDrop.RING_RESET,
+  [KernelDrop.NO_WIRE]: StackDrop.NO_WIRE,
 };
 
 /** eth_type_trans: to us, to all, to a group, to another station. */

@@ -36,6 +36,7 @@ export const StackDrop = {
   TC_INGRESS: 30,
   CPU_BACKLOG: 31,
   RING_RESET: 32,
+  NO_WIRE: 33,
 } as const;
 export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
 
@@ -77,6 +78,7 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
   { name: 'tc-ingress', text: 'dropped by a tc filter' },
   { name: 'cpu-backlog', text: 'backlog of the CPU that RPS chose is full' },
   { name: 'ring-reset', text: 'in a receive ring that was replaced (ethtool -G, -L, -K) or reset' },
+  { name: 'no-wire', text: 'sent through a device that has no wire (netdevsim)' },
 ];
 
 /** Which way software took a packet that it forwards. */

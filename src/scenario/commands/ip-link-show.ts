@@ -29,7 +29,10 @@ export function shownName(stack: NetStack, dev: NetDevice): string {
 /** IFLA_OPERSTATE. */
 export function operstate(stack: NetStack, dev: NetDevice): string {
   // A device that knows no more than its carrier (lo, tun) does not say that it is up.
-  const isSimple = (dev.flags & IFF_LOOPBACK) !== 0 || stack.links.kind(dev)?.kind === 'tun';
+  const isSimple =
+    (dev.flags & IFF_LOOPBACK) !== 0 ||
+    !dev.reportsCarrier ||
+    stack.links.kind(dev)?.kind === 'tun';
   if (isSimple && dev.carrier) return dev.isUp ? 'UNKNOWN' : 'DOWN';
   return dev.isUp && dev.carrier ? 'UP' : 'DOWN';
 }
@@ -53,8 +56,8 @@ function flagNames(stack: NetStack, dev: NetDevice): string[] {
 
 function qdisc(stack: NetStack, dev: NetDevice): string {
   if (!stack.links.everUp.has(dev.ifindex)) return 'noop';
-  if ((dev.flags & IFF_LOOPBACK) !== 0 || stack.links.vlan(dev) !== null || dev.txqueuelen === 0)
-    return 'noqueue';
+  if ((dev.flags & IFF_LOOPBACK) !== 0 || stack.links.vlan(dev) !== null) return 'noqueue';
+  if (dev.noQueue || dev.txqueuelen === 0) return 'noqueue';
   return dev.numTxQueues > 1 ? 'mq' : 'pfifo_fast';
 }
 
@@ -112,8 +115,16 @@ function detailText(stack: NetStack, dev: NetDevice): string {
   return (
     ` promiscuity ${promisc}  allmulti ${allmulti} minmtu ${dev.minMtuBytes} maxmtu ${max} ${kind}` +
     `addrgenmode ${addrGenMode(stack, dev)} numtxqueues ${dev.numTxQueues} numrxqueues ${dev.numRxQueues} ` +
-    (linkType(stack, dev) === 'loopback' ? LO_SEGMENTS : SEGMENTS)
+    (linkType(stack, dev) === 'loopback' ? LO_SEGMENTS : SEGMENTS) +
+    identityText(dev)
   );
+}
+
+/** What devlink and the bus say of a device. */
+function identityText({ identity }: NetDevice): string {
+  if (identity === null) return '';
+  const { physPortName, physSwitchId, parentBus, parentDev } = identity;
+  return `portname ${physPortName} switchid ${physSwitchId} parentbus ${parentBus} parentdev ${parentDev} `;
 }
 
 /** The two pairs of lines of `-s`. */
@@ -177,6 +188,8 @@ export function linkJson(
   }
   if (addresses !== null) out['addr_info'] = addresses;
   if (options.stats) out['stats64'] = statsJson(stack, dev);
+  // Virtual functions, of which a device on a bus of its own (netdevsim) could have some.
+  if (options.details && mode && dev.identity !== null) out['vfinfo_list'] = [];
   return out;
 }
 
@@ -196,6 +209,17 @@ function detailJson(stack: NetStack, dev: NetDevice): Record<string, unknown> {
     tso_max_size: loopback ? 524280 : 65536,
     tso_max_segs: 65535,
     gro_max_size: 65536,
+    ...identityJson(dev),
+  };
+}
+
+function identityJson({ identity }: NetDevice): Record<string, unknown> {
+  if (identity === null) return {};
+  return {
+    phys_port_name: identity.physPortName,
+    phys_switch_id: identity.physSwitchId,
+    parentbus: identity.parentBus,
+    parentdev: identity.parentDev,
   };
 }
 

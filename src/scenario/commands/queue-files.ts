@@ -8,9 +8,9 @@ import type { NetDevice } from '../../../driver/netdev.ts';
 import { XpsMaps } from '../../../driver/xps.ts';
 import type { CommandContext } from './command.ts';
 
-/** One file: its text, and what a write does (0 or −errno). */
+/** One file: its text (null: it cannot be read), and what a write does (0 or −errno). */
 export interface PseudoFile {
-  read(): string;
+  read(): string | null;
   write(text: string): number;
 }
 

@@ -1,14 +1,15 @@
 // `echo VALUE > FILE` and `cat FILE` for what Linux has only as files: the NAPI attributes of a device in /sys/class/net, those of
-// its queues (queue-files.ts), the softirq statistics of /proc/net/softnet_stat. /proc/sys is there too, as sysctl sees it; so are a
+// its queues (queue-files.ts), netdevsim's (netdevsim-files.ts), the softirq statistics of /proc/net/softnet_stat. /proc/sys is there too, as sysctl sees it; so are a
 // tun device's flags and owners.
 //
 // softnet_stat has the 15 columns of Linux 6.1, hexadecimal: packets, drops, time_squeeze, then zeros for what the model does not
 // have (RPS, flow limits), the core's number in column 13.
 
-import { EINVAL, ENOENT, strerror } from '../../../driver/errno.ts';
+import { EINVAL, EIO, ENOENT, strerror } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult, ShellCommand } from './command.ts';
+import { findNetdevsimFile } from './netdevsim-files.ts';
 import { findQueueFile } from './queue-files.ts';
 
 const PS_PER_NS = 1000;
@@ -62,8 +63,11 @@ function writeFile(ctx: CommandContext, file: string, text: string): number {
     const name = file.slice('/proc/sys/'.length);
     return ctx.stack.sysctl.has(name) ? Math.abs(ctx.stack.sysctl.set(name, text).error) : ENOENT;
   }
-  const queueFile = findQueueFile(file, ctx);
-  if (queueFile !== null) return Math.abs(queueFile.write(text.trim()));
+  const pseudoFile = findQueueFile(file, ctx) ?? findNetdevsimFile(file, ctx);
+  if (pseudoFile !== null) {
+    const error = Math.abs(pseudoFile.write(text.trim()));
+    return error === ENOENT ? EIO : error; // The file is there: it is the write that failed.
+  }
   const [dev, attribute] = deviceOf(ctx, file);
   if (dev === null) return ENOENT;
   const value = /^\s*(0x[0-9a-f]+|\d+)\s*$/i.test(text) ? Number(text) : -1;
@@ -82,8 +86,11 @@ function readFile(ctx: CommandContext, file: string): string | null {
   }
   const tun = tunAttribute(ctx, file);
   if (tun !== null) return tun;
-  const queueFile = findQueueFile(file, ctx);
-  if (queueFile !== null) return `${queueFile.read()}\n`;
+  const pseudoFile = findQueueFile(file, ctx) ?? findNetdevsimFile(file, ctx);
+  if (pseudoFile !== null) {
+    const text = pseudoFile.read();
+    return text === null ? null : `${text}\n`;
+  }
   const [dev, attribute] = deviceOf(ctx, file);
   if (dev === null) return null;
   const { napiDeferHardIrqs, groFlushTimeoutPs } = dev.napiDeferral;

@@ -4,20 +4,13 @@
 // Beside it may stand what the driver was asked (`*.driver.txt`) and what `tc monitor` printed (`*.tc-monitor.txt`): compared too.
 // Not compared: seconds in "installed N sec" and "used N sec" and their JSON forms (a transcript does not say when it ran).
 
-import type { Kernel } from '../../../driver/kernel.ts';
-import { NetDevice } from '../../../driver/netdev.ts';
-import type { NetDeviceOps } from '../../../driver/netdev.ts';
-import { NETDEVSIM_TC_OPS } from '../../../driver/sim/netdevsim.ts';
-import { offsimFeatures, offsimOps } from '../../../driver/sim/offsim.ts';
 import type { OffsimLog } from '../../../driver/sim/offsim.ts';
-import { twinProbe } from '../../../driver/twin/probe.ts';
 import { PS_PER_MS } from '../../../hw/time/units.ts';
 import { tokenize } from '../commands/command.ts';
 import { watchTc } from '../commands/tc-monitor.ts';
-import { Testbed } from '../testbed.ts';
-import type { DriverProbe } from '../testbed.ts';
 import type { Difference } from './compare.ts';
 import { plainNames } from './driver-log.ts';
+import { machineFor } from './transcript-machine.ts';
 
 /** One command of a transcript. */
 export interface TranscriptEntry {
@@ -150,33 +143,4 @@ function plainTimes(text: string): string {
   return text
     .replace(/(installed|used) [0-9]+ sec/g, '$1 N sec')
     .replace(/"(installed|last_used)": ?[0-9]+/g, '"$1":N');
-}
-
-/** A machine with the devices that the commands name: os* offsim, sim* netdevsim, any other a device without a driver. */
-function machineFor(entries: readonly TranscriptEntry[], log: OffsimLog): Testbed {
-  const names = new Set<string>();
-  for (const { command } of entries) {
-    for (const match of command.matchAll(/\bdev ([a-z]+[0-9]+)/g)) names.add(match[1]);
-    const device = /^ethtool (?:.* )?([a-z]+[0-9]+)\b/.exec(command);
-    if (device !== null) names.add(device[1]);
-  }
-  const ports = [...names].filter((name) => /^(os|sim)[0-9]/.test(name));
-  const driver: DriverProbe = (kernel, pdev, name) => {
-    if (!name.startsWith('os')) return twinProbe(kernel, pdev, { name, ops: NETDEVSIM_TC_OPS }).dev;
-    const ops = offsimOps(kernel, log);
-    return twinProbe(kernel, pdev, { name, ops, initFeatures: offsimFeatures }).dev;
-  };
-  const testbed = new Testbed({ driver, ports: ports.map((name) => ({ name })) });
-  for (const name of names) if (!ports.includes(name)) addPlainDevice(testbed.kernel, name);
-  return testbed;
-}
-
-const NO_DRIVER: NetDeviceOps = {
-  ndo_open: () => 0,
-  ndo_stop: () => 0,
-  ndo_start_xmit: () => 0,
-};
-
-function addPlainDevice(kernel: Kernel, name: string): void {
-  kernel.register_netdev(new NetDevice(name, NO_DRIVER));
 }

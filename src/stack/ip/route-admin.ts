@@ -52,13 +52,18 @@ export interface RouteRequest {
 /** add: EEXIST when there; replace: either; change: must exist; append: behind; prepend: in front. */
 export type RouteVerb = 'add' | 'replace' | 'change' | 'append' | 'prepend' | 'test';
 
+/** Asked before a route is added that replaces none: drivers may refuse it (FIB notifiers). */
+export type RouteGate = (family: number) => Answer;
+
 export class RouteAdmin {
   private readonly fib: Fib;
   private readonly addresses: Addresses;
+  private readonly gate: RouteGate;
 
-  constructor(fib: Fib, addresses: Addresses) {
+  constructor(fib: Fib, addresses: Addresses, gate: RouteGate = () => OK) {
     this.fib = fib;
     this.addresses = addresses;
+    this.gate = gate;
   }
 
   /** `ip route add|replace|change|append|prepend`. */
@@ -77,8 +82,7 @@ export class RouteAdmin {
     if (verb === 'test') return same.length === 0 ? refuse(ENOENT, '', 'route-unknown') : OK;
     if (verb === 'append' || verb === 'prepend') {
       if (identical) return refuse(EEXIST, '', 'route-exists');
-      this.fib.addRoute(entry, verb === 'prepend');
-      return OK;
+      return this.insert(entry, verb === 'prepend');
     }
     if (same.length > 0) {
       if (identical && sameRoute(same[0], entry)) return OK;
@@ -86,8 +90,13 @@ export class RouteAdmin {
       this.fib.addRoute(entry, true);
       return OK;
     }
-    this.fib.addRoute(entry);
-    return OK;
+    return this.insert(entry, false);
+  }
+
+  private insert(entry: FibEntry, before: boolean): Answer {
+    const answer = this.gate(entry.family);
+    if (answer.error === 0) this.fib.addRoute(entry, before);
+    return answer;
   }
 
   /** `ip route del`: the first route that agrees with everything that was said. */

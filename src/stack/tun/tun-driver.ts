@@ -32,9 +32,8 @@ export interface TunStack {
   readonly kernel: Kernel;
   drop(skb: SkBuff, reason: StackDrop): void;
   consume(skb: SkBuff, what: string): void;
-  /** A device of tun's was registered or is gone. */
+  /** A device of tun's was registered. */
   linkAdded(tun: TunDevice): void;
-  linkRemoved(dev: NetDevice): void;
 }
 
 /** A network namespace, as TUNGETDEVNETNS opens it: there is one. */
@@ -194,7 +193,6 @@ export class TunDriver implements TunHost {
     const files = tun.detachAll();
     this.kernel.unregister_netdev(tun.dev);
     this.tuns.delete(tun.dev);
-    this.stack.linkRemoved(tun.dev);
     for (const file of files) for (const reader of file.waiting.splice(0)) reader.done(-EFAULT);
     return OK;
   }

@@ -1,4 +1,4 @@
-// tc(8) against transcripts of a real one: outputs to the byte, calls into the driver, lines of `tc monitor`.
+// tc(8), ethtool(8) and devlink(8) against transcripts of real ones: outputs to the byte, calls into the driver, lines of `tc monitor`.
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -24,6 +24,13 @@ describe('transcripts', () => {
     });
     expect(report.differences).toEqual([]);
     expect(report.compared).toEqual({ outputs: 27, driverCalls: 64, monitorLines: 215 });
+  });
+
+  it('netdevsim-ethtool: no difference', () => {
+    const text = read('netdevsim-ethtool.commands.txt');
+    const report = playTranscript(text, { driverLog: null, tcMonitor: null });
+    expect(report.differences).toEqual([]);
+    expect(report.commands).toBe(23);
   });
 
   it('finds what differs: an output, an exit status, a driver call, a line of the monitor', () => {

@@ -1,13 +1,15 @@
-// ethtool(8), version 6.1: DEV alone, -i, -S, -a, -A, -g, -G, -l, -L, -c, -C, -k, -K, -d, -x, -X, -n, -N, with the long names. Output,
-// messages and exit statuses as recorded from the real tool (fixtures/recordings/ethtool); --json where it has it (-k). Other options are refused as
-// an unknown argument is.
+// ethtool(8), version 6.1: DEV alone, -i, -S, -a, -A, -g, -G, -l, -L, -c, -C, -k, -K, -d, -x, -X, -n, -N, --show-fec, --set-fec,
+// --show-tunnels, with the long names. Output, messages and exit statuses as recorded from the real tool (fixtures/recordings/ethtool,
+// offload); --json where it has it (-k, -a, --show-fec, -S with groups). Other options are refused as an unknown argument is.
 
 import { ENODEV, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
+import { ethtoolDrvInfo } from '../../../../driver/ethtool-core.ts';
 import { failed, ok } from '../command.ts';
 import type { CommandContext, CommandResult, ShellCommand } from '../command.ts';
 import { badArguments } from './args.ts';
 import type { Target } from './args.ts';
 import { setFeatures, showFeatures } from './features.ts';
+import { setFec, showFec, showTunnels } from './fec.ts';
 import { linkSettings, setPause, showPause } from './link.ts';
 import { registerDump } from './regs.ts';
 import {
@@ -20,14 +22,17 @@ import {
 } from './rings.ts';
 import { setRxfh, showRxfh } from './rxfh.ts';
 import { setRxnfc, showRxnfc } from './rxnfc.ts';
+import { statistics } from './statistics.ts';
 
 /** Exit status of `ethtool -i` on a device without a driver's information. */
 const NO_INFO_STATUS = 71;
-/** Exit status of `ethtool -S` on a device without statistics, and without being one. */
-const NO_STATS_STATUS = 94;
-const NO_STRINGS_STATUS = 96;
 
-type Option = (target: Target, words: string[], json: boolean) => CommandResult;
+type Option = (
+  target: Target,
+  words: string[],
+  json: boolean,
+  ctx: CommandContext,
+) => CommandResult;
 
 const OPTIONS: readonly (readonly [names: readonly string[], run: Option])[] = [
   [['-i', '--driver'], driverInfo],
@@ -35,6 +40,9 @@ const OPTIONS: readonly (readonly [names: readonly string[], run: Option])[] = [
   [['-a', '--show-pause'], showPause],
   [['-A', '--pause'], setPause],
   [['-g', '--show-ring'], showRings],
+  [['--show-fec'], showFec],
+  [['--set-fec'], setFec],
+  [['--show-tunnels'], showTunnels],
   [['-G', '--set-ring'], setRings],
   [['-l', '--show-channels'], showChannels],
   [['-L', '--set-channels'], setChannels],
@@ -49,11 +57,12 @@ const OPTIONS: readonly (readonly [names: readonly string[], run: Option])[] = [
   [['-N', '-U', '--config-nfc', '--config-ntuple'], setRxnfc],
 ];
 /** Options with a JSON form (of those that the model has). */
-const WITH_JSON: readonly Option[] = [showFeatures];
+const WITH_JSON: readonly Option[] = [showFeatures, showPause, showFec];
 
 export const ethtool: ShellCommand = {
   name: 'ethtool',
-  summary: 'settings of a device: DEV, -i -S -a -A -g -G -l -L -c -C -k -K -d -x -X -n -N',
+  summary:
+    'settings of a device: DEV, -i -S -a -A -g -G -l -L -c -C -k -K -d -x -X -n -N --show-fec',
   run(args: string[], ctx: CommandContext): CommandResult {
     const only = args.length === 1 ? ctx.kernel.dev_get_by_name(args[0]) : null;
     if (only !== null) return linkSettings(only);
@@ -61,14 +70,23 @@ export const ethtool: ShellCommand = {
     const [word, name, ...words] = json ? args.slice(1) : args;
     const option = OPTIONS.find(([names]) => names.includes(word ?? ''))?.[1];
     if (option === undefined || name === undefined) return badArguments();
-    if (json && !WITH_JSON.includes(option)) return badArguments();
-    return option({ name, dev: ctx.kernel.dev_get_by_name(name) }, words, json);
+    const hasJson = WITH_JSON.includes(option) || (option === statistics && words.length > 0);
+    if (json && !hasJson) return badArguments();
+    const result = option({ name, dev: ctx.kernel.dev_get_by_name(name) }, words, json, ctx);
+    // The list was begun before the kernel refused.
+    if (json && result.stderr.startsWith('netlink error')) result.stdout = '[ ]\n';
+    return result;
   },
 };
 
-function driverInfo({ dev }: Target): CommandResult {
-  const info = dev?.ethtoolOps?.get_drvinfo?.(dev);
-  if (dev === null || info === undefined) {
+function driverInfo(
+  { dev }: Target,
+  _words: string[],
+  _json: boolean,
+  ctx: CommandContext,
+): CommandResult {
+  const info = dev === null ? null : ethtoolDrvInfo(dev, ctx.kernel.devlinks);
+  if (dev === null || info === null) {
     const error = strerror(dev === null ? ENODEV : EOPNOTSUPP);
     return failed(NO_INFO_STATUS, `Cannot get driver information: ${error}\n`);
   }
@@ -86,14 +104,4 @@ function driverInfo({ dev }: Target): CommandResult {
       `supports-register-dump: ${hasRegs}\n` +
       'supports-priv-flags: no\n',
   );
-}
-
-function statistics({ dev }: Target): CommandResult {
-  if (dev === null)
-    return failed(NO_STRINGS_STATUS, `Cannot get stats strings information: ${strerror(ENODEV)}\n`);
-  const names = dev.ethtoolOps?.get_strings?.(dev) ?? [];
-  if (names.length === 0) return failed(NO_STATS_STATUS, 'no stats available\n');
-  const values = dev.ethtoolOps?.get_ethtool_stats?.(dev) ?? [];
-  const lines = names.map((name, i) => `     ${name}: ${values[i]}\n`);
-  return ok(`NIC statistics:\n${lines.join('')}`);
 }

@@ -4,7 +4,7 @@ import { EOPNOTSUPP } from '../../../../driver/errno.ts';
 import type { ExtAck, NetDevice } from '../../../../driver/netdev.ts';
 import { ok } from '../command.ts';
 import type { CommandResult } from '../command.ts';
-import { isResult, netlinkError, noDevice, readParameters } from './args.ts';
+import { isResult, netlinkError, noDevice, readParameters, unexpected } from './args.ts';
 import type { ParameterKind, Target } from './args.ts';
 
 const PAUSE_KINDS: Readonly<Record<string, ParameterKind>> = {
@@ -40,11 +40,17 @@ export function linkSettings(dev: NetDevice): CommandResult {
   );
 }
 
-/** `ethtool -a DEV`. */
-export function showPause({ dev }: Target): CommandResult {
+/** `ethtool -a DEV`. The tool's JSON says true for whatever was reported (recorded from 6.1). */
+export function showPause({ dev }: Target, words: string[], json: boolean): CommandResult {
+  if (words.length > 0) return unexpected(words[0]);
   if (dev === null) return noDevice();
   const pause = dev.ethtoolOps?.get_pauseparam?.(dev);
   if (pause === undefined) return netlinkError('', EOPNOTSUPP);
+  if (json)
+    return ok(
+      `[ {\n        "ifname": "${dev.name}",\n        "autonegotiate": true,\n` +
+        '        "rx": true,\n        "tx": true\n    } ]\n',
+    );
   const word = (isOn: boolean): string => (isOn ? 'on' : 'off');
   return ok(
     `Pause parameters for ${dev.name}:\n` +

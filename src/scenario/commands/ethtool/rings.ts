@@ -75,15 +75,19 @@ export function showRings({ dev }: Target, words: string[]): CommandResult {
   if (dev === null) return noDevice();
   const rings = dev.ethtoolOps?.get_ringparam?.(dev);
   if (rings === undefined) return netlinkError('', EOPNOTSUPP);
+  const extra = (name: string, value: number | undefined): string =>
+    `${name}:\t${value ?? 'n/a'}\n`;
   return ok(
     `Ring parameters for ${dev.name}:\n` +
       'Pre-set maximums:\n' +
       `RX:\t\t${rings.rx_max_pending}\n` +
-      'RX Mini:\tn/a\nRX Jumbo:\tn/a\n' +
+      extra('RX Mini', rings.rx_mini?.max_pending) +
+      extra('RX Jumbo', rings.rx_jumbo?.max_pending) +
       `TX:\t\t${rings.tx_max_pending}\n` +
       'Current hardware settings:\n' +
       `RX:\t\t${rings.rx_pending}\n` +
-      'RX Mini:\tn/a\nRX Jumbo:\tn/a\n' +
+      extra('RX Mini', rings.rx_mini?.pending) +
+      extra('RX Jumbo', rings.rx_jumbo?.pending) +
       `TX:\t\t${rings.tx_pending}\n` +
       'RX Buf Len:\t\tn/a\nCQE Size:\t\tn/a\nTX Push:\toff\nTCP data split:\tn/a\n',
   );

@@ -1,7 +1,7 @@
 // All flowtables of a machine: made and unmade as the rule set says, bound to devices at ingress, told of devices going down.
 
 import { ENOENT } from '../../../../driver/errno.ts';
-import type { NetDevice, NetDeviceNotifier } from '../../../../driver/netdev.ts';
+import type { NetDevice, NetDeviceEvent, NetDeviceNotifier } from '../../../../driver/netdev.ts';
 import { assert } from '../../../../hw/base/assert.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
 import type { FlowTableConfig, Ruleset, Table } from '../nft/ruleset.ts';
@@ -121,7 +121,7 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
   }
 
   /** NETDEV_DOWN: every flow that uses the device ends at once. */
-  netdevEvent(dev: NetDevice, event: 'up' | 'down' | 'carrier' | 'mtu' | 'address'): void {
+  netdevEvent(dev: NetDevice, event: NetDeviceEvent): void {
     if (event !== 'down') return;
     for (const table of this.tables.values())
       table.flush('device-down', (flow) =>

@@ -5,7 +5,7 @@
 // Nat chains run only for packets of connections that are not decided yet. NAT's own hooks stand at −100 and +100 whatever priority a
 // chain has: that only orders chains. Left out: netmaps, port shifting, helpers that expect GRE.
 
-import type { NetDevice, NetDeviceNotifier } from '../../../../driver/netdev.ts';
+import type { NetDevice, NetDeviceEvent, NetDeviceNotifier } from '../../../../driver/netdev.ts';
 import type { SkBuff } from '../../../../driver/skb.ts';
 import { IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY } from '../conntrack/ctinfo.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
@@ -148,7 +148,7 @@ export class Nat implements NetDeviceNotifier {
   }
 
   /** NETDEV_DOWN: what was masqueraded through the device goes. */
-  netdevEvent(dev: NetDevice, event: 'up' | 'down' | 'carrier' | 'mtu' | 'address'): void {
+  netdevEvent(dev: NetDevice, event: NetDeviceEvent): void {
     if (event === 'down') this.killMasqueraded(dev.ifindex, null);
   }
 

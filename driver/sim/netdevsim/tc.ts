@@ -1,10 +1,10 @@
 // `netdevsim`'s offload hooks (drivers/net/netdevsim of Linux 6.1): it binds tc blocks and refuses everything in them but BPF
 // classifiers, of which there are none here. Flowtables it does not know.
 
-import { EOPNOTSUPP } from '../errno.ts';
-import { TC_SETUP_FT, blockOffloadOf, flow_block_cb_setup_simple } from '../flow-block.ts';
-import type { FlowSetupCallback } from '../flow-block.ts';
-import type { NetDeviceOps } from '../netdev.ts';
+import { EOPNOTSUPP } from '../../errno.ts';
+import { TC_SETUP_FT, blockOffloadOf, flow_block_cb_setup_simple } from '../../flow-block.ts';
+import type { FlowSetupCallback } from '../../flow-block.ts';
+import type { NetDeviceOps } from '../../netdev.ts';
 
 const IDENT = { name: 'netdevsim' };
 
