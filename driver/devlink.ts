@@ -129,15 +129,15 @@ export type DevlinkEswitchMode = 'legacy' | 'switchdev';
 
 /** What a driver does when asked; a missing operation is EOPNOTSUPP. */
 export interface DevlinkOps {
-  info?(): DevlinkInfo;
+  info?: () => DevlinkInfo;
   /** Takes the device apart; −errno leaves it as it was. */
-  reloadDown?(extack: ExtAck): number;
+  reloadDown?: (extack: ExtAck) => number;
   /** Puts it together again with new parameters and sizes. */
-  reloadUp?(extack: ExtAck): number;
-  eswitchMode?(): DevlinkEswitchMode;
-  setEswitchMode?(mode: DevlinkEswitchMode, extack: ExtAck): number;
+  reloadUp?: (extack: ExtAck) => number;
+  eswitchMode?: () => DevlinkEswitchMode;
+  setEswitchMode?: (mode: DevlinkEswitchMode, extack: ExtAck) => number;
   /** Packets that a trap dropped in hardware; asked each time the trap is reported. Undefined: the device does not count them. */
-  trapDropped?(trap: DevlinkTrap): number;
+  trapDropped?: (trap: DevlinkTrap) => number;
 }
 
 export class Devlink {

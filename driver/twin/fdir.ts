@@ -57,6 +57,11 @@ interface Entry {
   action: FdirAction;
 }
 
+/** Perfect filters that a share of the packet buffer holds (82599 7.1.2.7: two of them are kept free). */
+export function fdirCapacity(pballoc: number): number {
+  return (1024 << pballoc) - 2;
+}
+
 export class FlowDirectorDriver {
   pballoc = 1;
   /** What the device's table is set up for. */
@@ -79,7 +84,7 @@ export class FlowDirectorDriver {
 
   /** Perfect filters that fit. */
   get capacity(): number {
-    return (1024 << this.pballoc) - 2;
+    return fdirCapacity(this.pballoc);
   }
 
   /** Filters in use. */

@@ -6,6 +6,7 @@
 
 import { DRIVER_NAME, TwinAdapter, adapterOf, switchId, twinAdapter } from './adapter.ts';
 import type { TwinOptions } from './adapter.ts';
+import { registerTwinDevlink, unregisterTwinDevlink } from './devlink.ts';
 import { TWIN_ETHTOOL_OPS } from './ethtool.ts';
 import { FlowTable } from './flow.ts';
 import { filtersOf } from './flower.ts';
@@ -157,6 +158,7 @@ export function twinProbe(kernel: Kernel, pdev: PciDev, options: TwinOptions = {
     return { dev: null, error };
   }
   requestMiscIrqs(adapter);
+  registerTwinDevlink(dev, twinReinit);
   kernel.printk(`${DRIVER_NAME} ${pdev.busInfo} ${dev.name}: ${adapter.queueCount} queue pairs`);
   return { dev, error: 0 };
 }
@@ -165,6 +167,7 @@ export function twinProbe(kernel: Kernel, pdev: PciDev, options: TwinOptions = {
 export function twinRemove(dev: NetDevice): void {
   const adapter = adapterOf(dev);
   const { kernel, pdev } = adapter;
+  unregisterTwinDevlink(dev);
   kernel.unregister_netdev(dev);
   adapter.flows.forget(adapter);
   adapter.admin.stop();

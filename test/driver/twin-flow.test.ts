@@ -312,7 +312,12 @@ describe('DEL and STATS', () => {
     const rig = up();
     const object = flow(rig, 0);
     offload(rig, FLOW_OFFLOAD_ADD, object);
+    const table = rig.kernel.devlinks.portOf(rig.devs[0])?.devlink.resources[0];
+    expect(table?.occupied?.()).toBe(rig.nic.pipeline.flows.count);
+    expect(table?.occupied?.()).toBe(2);
+    expect(table?.size).toBe(rig.nic.pipeline.flows.capacity);
     expect(twinReinit(rig.devs[0])).toBe(0);
+    expect(table?.occupied?.()).toBe(0);
     rig.advance(1e9);
     expect(ethtoolStat(rig.devs[0], 'hw_flow_entries')).toBe(0);
     expect(offload(rig, FLOW_OFFLOAD_DEL, object)).toMatchObject({ error: errnoName(ENOENT) });

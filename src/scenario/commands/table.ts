@@ -1,6 +1,7 @@
 // The table of commands: one line a tool. What is not in it is "command not found".
 
 import { conntrack } from './conntrack/conntrack.ts';
+import { devlink } from './devlink/devlink.ts';
 import { flowtable } from './flowtable.ts';
 import { ethtool } from './ethtool/ethtool.ts';
 import { cat, echo } from './sysfs.ts';
@@ -13,8 +14,7 @@ import type { ShellCommand } from './command.ts';
 
 /** By name, in the order of `help`. */
 export const COMMANDS: ReadonlyMap<string, ShellCommand> = new Map(
-  [ip, nft, conntrack, flowtable, ethtool, sysctl, tc, tuntap, cat, echo].map((command) => [
-    command.name,
-    command,
-  ]),
+  [ip, nft, conntrack, flowtable, ethtool, devlink, sysctl, tc, tuntap, cat, echo].map(
+    (command) => [command.name, command],
+  ),
 );

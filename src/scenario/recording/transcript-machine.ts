@@ -65,7 +65,7 @@ function addNetdevsim(
   const portCount = Math.max(NSIM_PORTS, ...portNumbers.map((n) => n + 1), sims.length);
   const ports = Array.from({ length: portCount }, (_, i) => shown.get(i) ?? sims[i]);
   const queues = Number(/"num_tx_queues":([0-9]+)/.exec(text)?.[1] ?? 1);
-  testbed.runWords(['sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1']);
+  testbed.runWords(['sysctl', '-w', 'net.ipv6.conf.all.disable_ipv6=1']);
   const error = newNetdevsim(kernel, {
     id,
     ports: portCount,

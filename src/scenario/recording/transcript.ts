@@ -66,7 +66,7 @@ export function playTranscript(text: string, extras: TranscriptExtras): Transcri
     const words = tokenize(entry.command)[0] ?? [];
     const { status, stdout, stderr } = testbed.runWords(words);
     monitored += testbed.stack.monitors.take();
-    const found = `${stdout}${stderr}`;
+    const found = `${stderr}${stdout}`; // As a file gets them: stdout is written at exit.
     const rc = (n: number): string => (n === 0 ? '' : `[rc ${n}]\n`);
     const expected = plainTimes(entry.output) + rc(entry.status);
     const got = plainTimes(found) + rc(status);

@@ -33,6 +33,13 @@ describe('transcripts', () => {
     expect(report.commands).toBe(23);
   });
 
+  it('devlink: no difference', () => {
+    const text = read('devlink.commands.txt');
+    const report = playTranscript(text, { driverLog: null, tcMonitor: null });
+    expect(report.differences).toEqual([]);
+    expect(report.commands).toBe(31);
+  });
+
   it('finds what differs: an output, an exit status, a driver call, a line of the monitor', () => {
     const text = read('netdevsim-tc.commands.txt').replace(
       'dst_ip 10.0.0.1\n  not',
