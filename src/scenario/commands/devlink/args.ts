@@ -154,6 +154,9 @@ export function listing(
   return ok(`${jsonText({ fields: [[section, { fields }]] }, flags.pretty)}\n`);
 }
 
+/** Members of an object that stand as words in the text. */
+export type ScalarField = readonly [name: string, value: string | number | boolean];
+
 export function object(...fields: (readonly [string, JsonNode])[]): JsonNode {
   return { fields };
 }

@@ -12,7 +12,7 @@ import { jsonText } from '../json-text.ts';
 import type { JsonNode } from '../json-text.ts';
 import { DevlinkUsageError, booleanOf, hasHandle, listing, noDevice, numberOf } from './args.ts';
 import { pick, refused, takeDevlink, takeOptions } from './args.ts';
-import type { DevlinkCall, DevlinkRunner, Entry } from './args.ts';
+import type { DevlinkCall, DevlinkRunner, Entry, ScalarField } from './args.ts';
 
 const COMMANDS: readonly (readonly [name: string, run: DevlinkRunner])[] = [
   ['show', show],
@@ -60,7 +60,7 @@ function done(error: number): CommandResult {
 
 function entryOf({ handle }: Devlink, reporters: readonly DevlinkReporter[]): Entry {
   const items = reporters.map((reporter) => {
-    const fields: [string, JsonNode][] = [
+    const fields: ScalarField[] = [
       ['state', reporter.isHealthy ? 'healthy' : 'error'],
       ['error', reporter.errorCount],
       ['recover', reporter.recoverCount],

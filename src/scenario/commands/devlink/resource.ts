@@ -13,7 +13,7 @@ import type { CommandResult } from '../command.ts';
 import type { JsonNode } from '../json-text.ts';
 import { DevlinkUsageError, answered, listing, noDevice, numberOf, refused } from './args.ts';
 import { takeDevlink, takeOptions } from './args.ts';
-import type { DevlinkCall } from './args.ts';
+import type { DevlinkCall, ScalarField } from './args.ts';
 
 export function runResource(call: DevlinkCall): CommandResult {
   const word = call.words.shift() ?? 'show';
@@ -38,13 +38,11 @@ function show(call: DevlinkCall): CommandResult {
   ]);
 }
 
-type Field = readonly [name: string, value: JsonNode];
-
 /** All that is said of a resource but its children. */
-function fieldsOf(resource: DevlinkResource, isPending: boolean): Field[] {
-  const size = (value: number): JsonNode => (value === Infinity ? 'unlimited' : value);
+function fieldsOf(resource: DevlinkResource, isPending: boolean): ScalarField[] {
+  const size = (value: number): string | number => (value === Infinity ? 'unlimited' : value);
   const { sizeMin, sizeMax, granularity, occupied, children } = resource;
-  const fields: Field[] = [
+  const fields: ScalarField[] = [
     ['name', resource.name],
     ['size', size(resource.size)],
   ];
@@ -67,7 +65,10 @@ function textOf(resource: DevlinkResource, isPending: boolean, indent: number): 
 }
 
 function nodeOf(resource: DevlinkResource, isPending: boolean): JsonNode {
-  const fields = fieldsOf(resource, isPending);
+  const fields: [string, JsonNode][] = fieldsOf(resource, isPending).map(([name, value]) => [
+    name,
+    value,
+  ]);
   const { children } = resource;
   if (children.length > 0)
     fields.push(['resources', { items: children.map((one) => nodeOf(one, isPending)) }]);

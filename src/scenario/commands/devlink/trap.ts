@@ -15,7 +15,7 @@ import type { CommandResult } from '../command.ts';
 import type { JsonNode } from '../json-text.ts';
 import { DevlinkUsageError, answered, hasHandle, listing, noDevice, numberOf } from './args.ts';
 import { object, refused, takeDevlink, takeOptions } from './args.ts';
-import type { DevlinkCall, DevlinkFlags, Entry } from './args.ts';
+import type { DevlinkCall, DevlinkFlags, Entry, ScalarField } from './args.ts';
 
 const TRAP = { name: 'trap', missing: "Trap's name is expected." };
 const GROUP = { name: 'group', missing: "Trap group's name is expected." };
@@ -119,7 +119,7 @@ function trapItem(
     ['group', group],
   ];
   if (stats) {
-    const counters: [string, JsonNode][] = [
+    const counters: ScalarField[] = [
       ['bytes', trap.rxBytes],
       ['packets', trap.rxPackets],
     ];
@@ -132,7 +132,7 @@ function trapItem(
 }
 
 function groupItem({ name, policer }: DevlinkTrapGroup): { text: string; node: JsonNode } {
-  const fields: [string, JsonNode][] = [
+  const fields: ScalarField[] = [
     ['name', name],
     ['generic', true],
   ];
@@ -141,7 +141,7 @@ function groupItem({ name, policer }: DevlinkTrapGroup): { text: string; node: J
 }
 
 function policerItem({ id, rate, burst }: DevlinkTrapPolicer): { text: string; node: JsonNode } {
-  const fields: [string, JsonNode][] = [
+  const fields: ScalarField[] = [
     ['policer', id],
     ['rate', rate],
     ['burst', burst],
@@ -149,7 +149,7 @@ function policerItem({ id, rate, burst }: DevlinkTrapPolicer): { text: string; n
   return { text: line(fields), node: { fields } };
 }
 
-function line(fields: readonly [string, JsonNode][]): string {
+function line(fields: readonly ScalarField[]): string {
   return `  ${fields.map(([name, value]) => `${name} ${String(value)}`).join(' ')}\n`;
 }
 
