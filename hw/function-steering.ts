@@ -11,7 +11,7 @@ import type { FdirCommand } from './steering/flow-director.ts';
 import { X_RETA_WORDS } from './steering/regs.ts';
 import * as S from './steering/regs.ts';
 import * as R from './regs.ts';
-import type { RssContext } from './table/rss.ts';
+import { isPlainRss, type RssContext } from './table/rss.ts';
 
 /** Installs the hooks. */
 export function wireSteering(fn: PciFunction): void {
@@ -74,10 +74,8 @@ function wireExtension(fn: PciFunction): void {
   const regs = fn.registers;
   const { config, contexts } = fn.rss;
   const selected = (): RssContext => contexts[regs.peek(S.X_RSSCTX)] ?? contexts[0];
-  regs.onRead(
-    'X_RSSCAP',
-    () => config.tableEntries | (config.contexts << 16) | (config.keyBytes << 24),
-  );
+  const caps = config.tableEntries | (config.contexts << 16) | (config.keyBytes << 24);
+  regs.onRead('X_RSSCAP', () => (isPlainRss(config) ? 0 : caps));
   regs.onRead('X_RSSQBITS', () => config.entryBits);
   regs.onWrite('X_RSSCTX', (_i, value) => {
     if (value >= contexts.length) regs.poke(S.X_RSSCTX, 0);

@@ -81,6 +81,8 @@ export class TwinAdapter {
   firstCpu = 0;
   /** Port of the device that this function drives. */
   portIndex = 0;
+  /** The card has a flow table. */
+  hasFlowTable = true;
   /** Line rate of the port, Mb/s. */
   speedMbps = 10_000;
   /** Rings are live. */

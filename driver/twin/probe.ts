@@ -32,7 +32,7 @@ import type { FeatureName } from '../features.ts';
 import type { Kernel } from '../kernel.ts';
 import type { PciDev } from '../mmio.ts';
 import type { NetDevice } from '../netdev.ts';
-import { ADM_CAP_PORTS, ADM_LINK_MBPS } from '../../hw/admin/format.ts';
+import { ADM_CAP_FLOW_ENTRIES, ADM_CAP_PORTS, ADM_LINK_MBPS } from '../../hw/admin/format.ts';
 import * as R from '../../hw/regs.ts';
 
 /** Transmit and receive queues that a device is announced with, unless it can have more. */
@@ -75,6 +75,7 @@ function queuesOf(caps: number): number {
 function readCapabilities(adapter: TwinAdapter, options: TwinOptions): void {
   const caps = adapter.bar2.read32(ADM_CAP_PORTS);
   adapter.portIndex = (caps >>> 8) & 0xff;
+  adapter.hasFlowTable = adapter.bar2.read32(ADM_CAP_FLOW_ENTRIES) > 0;
   adapter.speedMbps = adapter.bar2.read32(ADM_LINK_MBPS);
   const wanted = options.queues ?? adapter.kernel.cores.length;
   adapter.maxQueueCount = queuesOf(caps);

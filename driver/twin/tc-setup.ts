@@ -1,6 +1,6 @@
 // ndo_setup_tc of the reference driver: binds a tc block or a flowtable of the stack to this function of the card.
 //
-// tc filters go to flower.ts, flowtable entries to flow-block.ts. Only ingress blocks are taken; `hw-tc-offload off` refuses
+// tc filters go to flower.ts, flowtable entries to flow-block.ts; a card without a flow table takes no flowtable. Only ingress blocks are taken; `hw-tc-offload off` refuses
 // each filter (EOPNOTSUPP, reason 'offload-disabled'), as drivers do that check it in their callback. When a flowtable is
 // unbound the driver takes its entries out by itself: the kernel does not ask for each.
 
@@ -30,6 +30,7 @@ export function twinSetupTc(dev: NetDevice, type: TcSetupType, data: TcSetupData
   const adapter = adapterOf(dev);
   const { block } = offload;
   if (type === TC_SETUP_FT) {
+    if (!adapter.hasFlowTable) return -EOPNOTSUPP;
     const flowCallback: FlowSetupCallback = (request, done) => {
       setupFlow(adapter, block, request, done);
     };

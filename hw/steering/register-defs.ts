@@ -136,7 +136,7 @@ const EXTENSION: readonly RegisterDef[] = [
     S.X_RSSCAP,
     'hook',
     0,
-    'Extension. Read only: RSS sizes',
+    'Extension. Read only: RSS sizes; 0 on a device that has what the 82599 has, and then no extension',
     'RETA 15:0, CONTEXTS 23:16, KEY_BYTES 31:24',
   ),
   one('X_RSSCTX', S.X_RSSCTX, 'hook', 0, 'Extension. RSS context that the next three show'),

@@ -45,6 +45,17 @@ export interface RssConfig {
   contexts: number;
 }
 
+/** Whether a device has what the 82599 has and nothing more: then there is no extension block. */
+export function isPlainRss(config: RssConfig): boolean {
+  const { tableEntries, keyBytes, entryBits, contexts } = RSS_82599;
+  return (
+    config.tableEntries === tableEntries &&
+    config.keyBytes === keyBytes &&
+    config.entryBits === entryBits &&
+    config.contexts === contexts
+  );
+}
+
 /** The 82599: 128 entries of four bits, 40 bytes of key, no further context. */
 export const RSS_82599: RssConfig = {
   tableEntries: RETA_ENTRIES,

@@ -2,10 +2,12 @@
 //
 // A profile says how with `pipeline`: which of its tables each stage is, in order (chain N of tc is stage N), and which hash
 // table holds flows. Each stage has memory of its own: all slices of the table, or one bank of them where it has several. So a
-// chain never takes another one's room, which `fit` counts as one table. Everything that a profile does not say (rings,
-// PCIe, MACs) is the generic NIC's. Not taken over: measured rates (ConnectX), rows of several slices, packet processing
-// engines; a profile that needs those is refused by name.
+// chain never takes another one's room, which `fit` counts as one table. A pipeline may be empty: the device steers to queues and
+// forwards nothing (82599). Rings, RSS, MACs and the PCIe link are the profile's where it has figures for them (docs/devices.md),
+// the generic NIC's otherwise. Not taken over: measured rates (ConnectX), rows of several slices, packet processing engines; a
+// profile that needs those is refused by name.
 
+import type { TwinOptions } from '../../driver/twin/adapter.ts';
 import { actionBit, ActionKind } from '../../hw/switch/actions.ts';
 import {
   genericStage,
@@ -23,6 +25,8 @@ import { figure, ProfileError } from './profile.ts';
 import type { DeviceProfile, TableProfile } from './profile.ts';
 
 const PS_PER_US = 1e6;
+const BPS_PER_GBPS = 1e9;
+const FCS_BYTES = 4;
 /** Most entries of a stage's table that are made room for in the model. */
 const ENTRIES_MAX = 1 << 17;
 
@@ -57,11 +61,44 @@ export function nicConfigOf(profile: DeviceProfile): Partial<NicConfig> {
   const stages = tables.map((table, index) => stageOf(profile, table, pipeline.stages[index]));
   const config: Partial<NicConfig> = {
     name: profile.name,
-    stages: switchOf(profile, tables, stages),
+    ...portsOf(profile),
+    stages: stages.length === 0 ? null : switchOf(profile, tables, stages),
   };
   return pipeline.flows === ''
     ? { ...config, hasFlowTable: false }
     : { ...config, ...flowsOf(profile, pipeline.flows) };
+}
+
+/** Rings, RSS, MACs and PCIe, as far as the profile has figures for them. */
+function portsOf({ figures }: DeviceProfile): Partial<NicConfig> {
+  const generic = genericNic();
+  const own = (name: string, otherwise: number): number => figure(figures, name, otherwise);
+  const { rss, pcie } = generic;
+  return {
+    queues: own('rxQueues', generic.queues),
+    vectors: own('vectors', generic.vectors),
+    maxRingSlots: own('ringMax', generic.maxRingSlots),
+    lineRateBps: own('lineRate', generic.lineRateBps / BPS_PER_GBPS) * BPS_PER_GBPS,
+    maxFrameBytes: own('maxFrame', generic.maxFrameBytes + FCS_BYTES) - FCS_BYTES,
+    rss: {
+      tableEntries: own('retaEntries', rss.tableEntries),
+      keyBytes: own('rssKey', rss.keyBytes),
+      entryBits: Math.log2(own('rssQueues', 1 << rss.entryBits)),
+      contexts: own('rssContexts', rss.contexts),
+    },
+    pcie: {
+      ...pcie,
+      generation: own('pcieGeneration', pcie.generation),
+      lanes: own('pcieLanes', pcie.lanes),
+    },
+  };
+}
+
+/** Module parameters of the reference driver that follow from a profile. */
+export function driverOptionsOf({ tables }: DeviceProfile): Pick<TwinOptions, 'fdirPballoc'> {
+  for (const { figures } of Object.values(tables))
+    if (figures['pballoc'] !== undefined) return { fdirPballoc: figure(figures, 'pballoc', 1) };
+  return {};
 }
 
 function tableOf(profile: DeviceProfile, id: string): TableProfile {

@@ -53,7 +53,7 @@ const profileSchema = z.strictObject({
   pipeline: z
     .strictObject({
       latency: z.literal(['pipe', 'visited']).default('visited'),
-      stages: z.array(key).min(1).max(32),
+      stages: z.array(key).max(32),
       flows: key.or(z.literal('')).default(''),
     })
     .nullable()

@@ -31,7 +31,7 @@ import { symmetricHash } from '../stack/tun/flow-hash.ts';
 import { COMMANDS } from './commands/table.ts';
 import { failed } from './commands/command.ts';
 import type { CommandResult } from './commands/command.ts';
-import { nicConfigOf } from '../devices/nic-config.ts';
+import { driverOptionsOf, nicConfigOf } from '../devices/nic-config.ts';
 import type { DeviceProfile } from '../devices/profile.ts';
 import { pcieOf } from './pcie-option.ts';
 import type { Scenario } from './schema.ts';
@@ -180,9 +180,10 @@ export class Testbed {
         ? {}
         : { ioCache: { ...E5_IO_CACHE, shareBytes: host.ioCache } }),
       ...(device.ringSlots === undefined ? {} : { ringSlots: device.ringSlots }),
-      ...(device.atrSampleRate === undefined
-        ? {}
-        : { twin: { atrSampleRate: device.atrSampleRate } }),
+      twin: {
+        ...(profile === null ? {} : driverOptionsOf(profile)),
+        ...(device.atrSampleRate === undefined ? {} : { atrSampleRate: device.atrSampleRate }),
+      },
       ports: scenario.ports.map((port) => ({
         name: port.name,
         promisc: port.promisc,
@@ -385,6 +386,9 @@ function macBytes(text: string): Uint8Array {
 }
 
 /** Host memory that a machine of this size needs, bytes. */
-function memoryFor({ ports, queues }: NicConfig, ringSlots: number): number {
-  return Math.max(LEAST_MEMORY_BYTES, ports * queues * ringSlots * BYTES_PER_SLOT);
+function memoryFor({ ports, queues, vectors }: NicConfig, ringSlots: number): number {
+  return Math.max(
+    LEAST_MEMORY_BYTES,
+    ports * Math.min(queues, vectors) * ringSlots * BYTES_PER_SLOT,
+  );
 }

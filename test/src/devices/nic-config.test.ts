@@ -2,13 +2,14 @@
 
 import { describe, expect, it } from 'vitest';
 import { countBits } from '../../../hw/switch/phv.ts';
-import { nicConfigOf } from '../../../src/devices/nic-config.ts';
+import { driverOptionsOf, nicConfigOf } from '../../../src/devices/nic-config.ts';
 import { validateProfile } from '../../../src/devices/profile-schema.ts';
 import { deviceNames, loadDevice } from '../../../src/node/device-files.ts';
 
 const RUNNING = [
   'generic-nic',
   'generic-switch',
+  'intel-82599',
   'intel-e810',
   'mellanox-spectrum',
   'mellanox-spectrum2',
@@ -26,7 +27,7 @@ describe('device profiles that run', () => {
       return;
     }
     const { stages } = nicConfigOf(profile);
-    expect(stages?.tables.length).toBe(profile.pipeline?.stages.length);
+    expect(stages?.tables.length ?? 0).toBe(profile.pipeline?.stages.length);
     for (const table of stages?.tables ?? [])
       for (const template of table.templates) expect(countBits(template)).toBeGreaterThan(100);
   });
@@ -45,6 +46,24 @@ describe('device profiles that run', () => {
     expect(generic.stages?.stages[0].ternary?.depth).toBe(64);
     expect(generic.stages?.meters).toBe(7);
     expect(generic.exactMatch?.entries).toBe(131072);
+  });
+
+  it('takes rings, RSS, MACs and PCIe of the 82599, which has no flow table', () => {
+    const profile = loadDevice('intel-82599', ['perfect.pballoc=3']);
+    expect(nicConfigOf(profile)).toMatchObject({
+      name: 'intel-82599',
+      stages: null,
+      hasFlowTable: false,
+      queues: 128,
+      vectors: 64,
+      maxRingSlots: 4096,
+      lineRateBps: 10e9,
+      maxFrameBytes: 15868,
+      rss: { tableEntries: 128, keyBytes: 40, entryBits: 4, contexts: 0 },
+      pcie: { generation: 2, lanes: 8 },
+    });
+    expect(driverOptionsOf(profile)).toEqual({ fdirPballoc: 3 });
+    expect(driverOptionsOf(loadDevice('tofino1'))).toEqual({});
   });
 
   it.each([
