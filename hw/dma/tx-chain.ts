@@ -57,7 +57,8 @@ export class TxChain {
     let dext = D.TXD_DCMD_DEXT;
     for (let n = 0; n < available; n++) {
       if (n === this.maxChain) return QueueFault.CHAIN_TOO_LONG;
-      if (!this.resolve((head + n) % this.slots)) return QueueFault.DESCRIPTOR_ADDRESS;
+      if (!this.resolve(head + n < this.slots ? head + n : head + n - this.slots))
+        return QueueFault.DESCRIPTOR_ADDRESS;
       const view = memory.region.view;
       const at = memory.offset;
       const cmd = view.getInt32(at + 8, true);
