@@ -31,6 +31,11 @@ export type DataTypes = Types | 'verdict';
 export interface SetElement {
   key: Rhs;
   data: MapData | null;
+  /** How long it stays, 0 for as long as the set says; and how long from now on (Infinity: for ever). */
+  timeoutMs: number;
+  leftMs: number;
+  comment: string | null;
+  statements: ElementStatement[];
   /** Where the key stands. */
   start: number;
   end: number;
@@ -99,7 +104,19 @@ export type Statement =
   | { kind: 'notrack' }
   | { kind: 'comment'; text: string }
   | NatStatement
+  | SetUpdate
   | CtStatement;
+
+/** A rule that changes a set. */
+export interface SetUpdate extends Place {
+  kind: 'set-update';
+  op: 'add' | 'update' | 'delete';
+  set: { name: string } & Place;
+  key: Field;
+  /** 0 for as long as the set says. */
+  timeoutMs: number;
+  statements: ElementStatement[];
+}
 
 export interface CtStatement extends Place {
   kind: 'ct-set';

@@ -16,7 +16,9 @@ import { natAction } from './nat-action.ts';
 import * as op from './program.ts';
 import { NameSet, Program } from './program.ts';
 import type { Chain, Ruleset, Table } from './ruleset.ts';
+import { LiveSet, SetUpdater } from './live-set.ts';
 import { keysOf, valueOf } from './set-model.ts';
+import type { NamedSet } from './set-model.ts';
 import { compareScalars } from './types.ts';
 import type { Scalar, Types } from './types.ts';
 
@@ -24,6 +26,8 @@ import type { Scalar, Types } from './types.ts';
 export interface Compiled {
   program: Program;
   entries: Map<Chain, number>;
+  /** The sets whose elements the program changes. */
+  live: LiveSet[];
 }
 
 interface Patch {
@@ -34,14 +38,17 @@ interface Patch {
 class Compiler {
   readonly program = new Program();
   readonly entries = new Map<Chain, number>();
+  readonly live = new Map<NamedSet, LiveSet>();
   private readonly words: number[] = [];
   private readonly patches: Patch[] = [];
   private readonly runtime: (table: Table, name: string) => FlowTable;
   private readonly nat: Nat;
+  private readonly nowPs: number;
 
-  constructor(runtime: (table: Table, name: string) => FlowTable, nat: Nat) {
+  constructor(runtime: (table: Table, name: string) => FlowTable, nat: Nat, nowPs: number) {
     this.runtime = runtime;
     this.nat = nat;
+    this.nowPs = nowPs;
   }
 
   chain(table: Table, chain: Chain): void {
@@ -60,6 +67,11 @@ class Compiler {
     for (const { at, chain } of this.patches) this.words[at] = this.entries.get(chain) ?? 0;
     this.program.code = Int32Array.from(this.words);
     return this.program;
+  }
+
+  /** Sets with timeouts run down whether or not a rule asks them. */
+  keepTime(set: NamedSet): void {
+    if (set.hasTimeout) this.liveOf(set);
   }
 
   private emit(...words: number[]): void {
@@ -106,6 +118,14 @@ class Compiler {
       case 'map-mark':
         this.mapMark(table, s);
         return;
+      case 'set-update': {
+        const set = table.set(s.set.name);
+        if (set === undefined) return;
+        this.key(s.key);
+        const updater = new SetUpdater(this.liveOf(set).keys, set, s);
+        this.emit(op.OP_UPDATE, this.program.updaters.push(updater) - 1);
+        return;
+      }
       case 'limit':
         this.emit(op.OP_LIMIT, this.program.limits.push(s) - 1);
         return;
@@ -160,7 +180,25 @@ class Compiler {
       this.load(left);
       if (s.mask >= 0) this.emit(op.OP_AND, s.mask | 0);
       this.emit(op.OP_TEST, ...testOf(s));
-    } else this.membership(left, elementsOf(table, s.right), negated, s.mask);
+      return;
+    }
+    const set = s.right.kind === 'named' ? table.set(s.right.name) : undefined;
+    if (set !== undefined && this.isLive(table, set))
+      this.find(left, this.liveOf(set).keys, negated);
+    else this.membership(left, elementsOf(table, s.right), negated, s.mask);
+  }
+
+  /** Whether a set's elements change while the program runs. */
+  private isLive(table: Table, set: NamedSet): boolean {
+    if (set.hasTimeout || set.dynamic || set.statements.length > 0) return true;
+    const isChange = (s: Statement): boolean => s.kind === 'set-update' && s.set.name === set.name;
+    return table.chains.some((c) => c.rules.some((r) => r.statements.some(isChange)));
+  }
+
+  private liveOf(set: NamedSet): LiveSet {
+    let live = this.live.get(set);
+    if (live === undefined) this.live.set(set, (live = new LiveSet(set, this.nowPs)));
+    return live;
   }
 
   /** What must hold of the packet before the field is read. */
@@ -217,6 +255,11 @@ class Compiler {
   /** Finds the packet's key in a map; returns the elements in the order of their numbers. */
   private lookup(table: Table, key: Field, map: MapRef): readonly SetElement[] {
     const elements = map.kind === 'elements' ? map.elements : (table.set(map.name)?.elements ?? []);
+    const named = map.kind === 'named' ? table.set(map.name) : undefined;
+    if (named !== undefined && this.isLive(table, named)) {
+      this.find(key, this.liveOf(named).keys, 0);
+      return elements;
+    }
     const sorted = [...elements];
     if (key.parts.length === 0) sorted.sort((a, b) => compareScalars(first(a.key), first(b.key)));
     this.membership(
@@ -356,11 +399,15 @@ export function compileRuleset(
   ruleset: Ruleset,
   runtime: (table: Table, name: string) => FlowTable,
   nat: Nat,
+  nowPs: number,
 ): Compiled {
-  const compiler = new Compiler(runtime, nat);
-  for (const table of ruleset.tables)
+  const compiler = new Compiler(runtime, nat, nowPs);
+  for (const table of ruleset.tables) {
     for (const chain of table.chains) compiler.chain(table, chain);
-  return { program: compiler.finish(), entries: compiler.entries };
+    for (const set of table.sets) compiler.keepTime(set);
+  }
+  const live = [...compiler.live.values()];
+  return { program: compiler.finish(), entries: compiler.entries, live };
 }
 
 /** Whether statements need connection tracking. */
@@ -370,6 +417,7 @@ export function needsConntrack(statements: readonly Statement[]): boolean {
       s.kind === 'flow' ||
       s.kind === 'nat' ||
       s.kind === 'ct-set' ||
+      (s.kind === 'set-update' && isTracked(s.key)) ||
       (s.kind === 'match' && isTracked(s.left)) ||
       (s.kind === 'set-mark' && (s.target === 'ct' || s.from === 'ct')) ||
       (s.kind === 'map-mark' && (s.target === 'ct' || isTracked(s.key))) ||

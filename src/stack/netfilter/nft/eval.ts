@@ -34,7 +34,7 @@ OP_LENGTHS[op.OP_NETWORK] = OP_LENGTHS[op.OP_TRANSPORT] = 5;
 OP_LENGTHS[op.OP_META] = OP_LENGTHS[op.OP_CT] = OP_LENGTHS[op.OP_AND] = 2;
 OP_LENGTHS[op.OP_TEST] = OP_LENGTHS[op.OP_ADDRESS6] = OP_LENGTHS[op.OP_IFNAME] = 4;
 OP_LENGTHS[op.OP_SET] = OP_LENGTHS[op.OP_FIND] = 3;
-OP_LENGTHS[op.OP_KEY] = 2;
+OP_LENGTHS[op.OP_KEY] = OP_LENGTHS[op.OP_UPDATE] = 2;
 OP_LENGTHS[op.OP_KEY6] = OP_LENGTHS[op.OP_KEYNAME] = 3;
 OP_LENGTHS[op.OP_FLOW] = OP_LENGTHS[op.OP_MAPVALUE] = OP_LENGTHS[op.OP_LIMIT] = 2;
 
@@ -207,6 +207,10 @@ export class Evaluator {
         if (dev === null) return false;
         writeName(dev.name, key, code[pc + 2], 0);
         return true;
+      }
+      case op.OP_UPDATE: {
+        const updater = this.program.updaters[code[pc + 1]];
+        return updater.run(key, skb.lenBytes, this.stack.scheduler.nowPs);
       }
       default: {
         const set = this.program.keySets[code[pc + 1]];

@@ -156,6 +156,11 @@ function setLines(verb: string, kind: string, body: JsonObject): string[] {
   if (body['size'] !== undefined) parts.push(`size ${text(body['size'])};`);
   const { flags } = body;
   if (flags !== undefined) parts.push(`flags ${asArray(flags).map(text).join(',')};`);
+  if (body['policy'] !== undefined) parts.push(`policy ${text(body['policy'])};`);
+  for (const key of ['timeout', 'gc-interval'])
+    if (body[key] !== undefined) parts.push(`${key} ${text(body[key])}s;`);
+  if (body['stmt'] !== undefined)
+    parts.push(`${asArray(body['stmt']).map(statementText).join(' ')};`);
   if (body['comment'] !== undefined) parts.push(`comment "${text(body['comment'])}";`);
   if (body['elem'] !== undefined) parts.push(`elements = { ${elementsText(body)} };`);
   return [`${verb} ${kind} ${at} { ${parts.join(' ')} }`];

@@ -45,6 +45,7 @@ const STATEMENTS: Record<string, (value: unknown) => string> = {
   reject: rejectText,
   mangle: mangleText,
   vmap: (value) => mapText(value, 'vmap'),
+  set: setText,
   flow: (value) => `flow add ${scalar(isObject(value) ? value['flowtable'] : value)}`,
   snat: (value) => natText('snat', value),
   dnat: (value) => natText('dnat', value),
@@ -79,6 +80,31 @@ function matchText(value: unknown): string {
   const right = rhsText(match['right'], quoteOf(left));
   if (left.includes('&')) return `${left} ${op} ${right}`;
   return op === '==' || op === 'in' ? `${left} ${right}` : `${left} ${op} ${right}`;
+}
+
+/** `add @set { … }` and its like. */
+function setText(value: unknown): string {
+  const body = objectOf(value, 'set statement');
+  const elem = objectOf(body['elem'], 'set statement');
+  const inner = isObject(elem['elem']) ? elem['elem'] : { val: elem };
+  const { stmt } = body;
+  const statements = (Array.isArray(stmt) ? stmt : []).map(statementText);
+  const time = inner['timeout'] === undefined ? [] : [`timeout ${scalar(inner['timeout'])}s`];
+  const words = [leftText(inner['val']), ...time, ...statements];
+  return `${scalar(body['op'])} ${scalar(body['set'])} { ${words.join(' ')} }`;
+}
+
+/** A key with options, of a set's element. */
+function optionsText(elem: JsonObject, quote: Quote): string {
+  const { timeout, expires, comment, counter, limit } = elem;
+  return [
+    rhsText(elem['val'], quote),
+    ...(counter === undefined ? [] : [counterText(counter)]),
+    ...(limit === undefined ? [] : [limitText(limit)]),
+    ...(timeout === undefined ? [] : [`timeout ${scalar(timeout)}s`]),
+    ...(expires === undefined ? [] : [`expires ${scalar(expires)}s`]),
+    ...(comment === undefined ? [] : [`comment "${scalar(comment)}"`]),
+  ].join(' ');
 }
 
 /** A field, `field & mask`, or a concatenation. */
@@ -125,7 +151,8 @@ function rhsText(value: unknown, quote: Quote): string {
     return value.map((one) => rhsText(one, quote)).join(',');
   }
   const body = objectOf(value, 'right side');
-  const { set, range, prefix, concat } = body;
+  const { set, range, prefix, concat, elem } = body;
+  if (isObject(elem)) return optionsText(elem, quote);
   if (Array.isArray(concat)) return concat.map((part) => rhsText(part, quoteName)).join(' . ');
   if (Array.isArray(set)) return `{ ${set.map((e) => elementText(e, quote)).join(', ')} }`;
   if (Array.isArray(range)) return range.map((end) => rhsText(end, quote)).join('-');
@@ -135,7 +162,7 @@ function rhsText(value: unknown, quote: Quote): string {
 
 /** Whether an object is a value, not a verdict. */
 function isRangeLike(value: JsonObject): boolean {
-  return ['range', 'prefix', 'concat'].some((key) => value[key] !== undefined);
+  return ['range', 'prefix', 'concat', 'elem'].some((key) => value[key] !== undefined);
 }
 
 /** In a set an array is [key, data]; elsewhere it is a list of bits. */

@@ -8,6 +8,7 @@ import { limitJson } from './limit.ts';
 import { natJson } from './nat-print.ts';
 import { isImplied } from './print.ts';
 import type { Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
+import { setUpdateJson } from './set-statement.ts';
 import { mapRefJson, rhsJson } from './set-print.ts';
 import { jsonScalar } from './types.ts';
 
@@ -120,6 +121,8 @@ function statementJson(s: Statement, family: Family): unknown {
       return ctSetJson(s);
     case 'nat':
       return natJson(s);
+    case 'set-update':
+      return setUpdateJson(s);
     case 'comment':
       return { comment: s.text };
     default:

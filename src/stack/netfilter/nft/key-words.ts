@@ -43,3 +43,23 @@ export function writeName(name: string, words: Int32Array, at: number, fill: num
     words[at + word] = value;
   }
 }
+/** The key that words stand for: what a rule has added. */
+export function readKey(types: Types, words: Int32Array): Rhs {
+  let at = 0;
+  const parts = types.map((type): Rhs => {
+    const value = readScalar(type, words, at);
+    at += wordsOf(type);
+    return { kind: 'value', value };
+  });
+  const places = parts.map(() => ({ start: 0, end: 0 }));
+  return parts.length === 1 ? parts[0] : { kind: 'concat', parts, places };
+}
+
+function readScalar(type: TypeName, words: Int32Array, at: number): Scalar {
+  if (wordsOf(type) === 1) return words[at] >>> 0;
+  const bytes = new Uint8Array(NAME_BYTES);
+  for (let i = 0; i < NAME_BYTES; i++) bytes[i] = words[at + (i >> 2)] >>> (24 - 8 * (i & 3));
+  if (type === 'ipv6_addr') return bytes;
+  const end = bytes.indexOf(0);
+  return String.fromCharCode(...bytes.subarray(0, end < 0 ? NAME_BYTES : end));
+}

@@ -102,14 +102,18 @@ function lexPlain(source: string, at: number, push: (kind: TokenKind, text: stri
 
 /** How bison names a token in "unexpected …". */
 export function tokenName(token: Token): string {
-  if (token.kind === 'end') return 'end of file';
+  // The brace that closes elements is their end.
+  if (token.kind === 'end') return token.text === '' ? 'end of file' : `'${token.text}'`;
   if (token.kind === 'newline') return 'newline';
   if (token.kind === 'number') return 'number';
   if (token.kind === 'quoted') return 'quoted string';
   if (token.kind === 'address') return 'string';
-  if (token.kind === 'punct') return token.text === '-' ? '-' : `'${token.text}'`;
+  if (token.kind === 'punct')
+    return NAMES[token.text] ?? ('{}()[]=$'.includes(token.text) ? `'${token.text}'` : token.text);
   return KEYWORDS.has(token.text) ? token.text : 'string';
 }
+
+const NAMES: Readonly<Record<string, string>> = { ',': 'comma', ';': 'semicolon', ':': 'colon' };
 
 /** Whether a token is a word that nft keeps for itself. */
 export function isKeyword(token: Token): boolean {
@@ -122,7 +126,7 @@ const KEYWORDS = new Set(
     'list flush reset hook priority policy type device devices flags ip ip6 inet arp bridge',
     'netdev tcp udp icmp icmpv6 meta ct accept drop reject jump goto return log limit masquerade',
     'snat dnat redirect flow offload mark handle position index ruleset tables chains counters',
-    'flowtables comment prefix to with notrack queue dup fwd',
+    'flowtables comment prefix to with notrack queue dup fwd timeout',
   ]
     .join(' ')
     .split(' '),

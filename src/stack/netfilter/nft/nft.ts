@@ -1,7 +1,7 @@
 // The rule set of a machine and nft(8) on it (nftables 1.0.6): parse, apply as one transaction, run; list as text or JSON.
 //
 // A committed rule set is compiled into one program; base chains become hooks. Conntrack's hooks are registered for a family
-// while some rule of that family needs them. Left out: dynamic sets and timeouts of elements, the netlink encoding.
+// while some rule of that family needs them. Left out: the netlink encoding.
 
 import type { NetDevice } from '../../../../driver/netdev.ts';
 import type { SkBuff } from '../../../../driver/skb.ts';
@@ -23,6 +23,7 @@ import { NftError, renderError } from './lexer.ts';
 import { jsonToSource } from './json-input.ts';
 import { JsonFault } from './json-shape.ts';
 import { listCommand } from './list.ts';
+import type { LiveSet } from './live-set.ts';
 import { MONITOR_JSON, MONITOR_TEXT, monitorJson, monitorText } from './monitor.ts';
 import { KernelRefusal } from './refusal.ts';
 import { Ruleset } from './ruleset.ts';
@@ -111,6 +112,8 @@ export class Nft {
   private readonly tracked = new Set<number>();
   private registrations: Registration[] = [];
   private ingress: { dev: NetDevice; hook: Hook }[] = [];
+  /** Sets of the running program whose elements change. */
+  private live: LiveSet[] = [];
   /** Transactions so far, and the empty rule set. */
   private generation = 1;
 
@@ -188,6 +191,7 @@ export class Nft {
 
   /** One transaction; the listing text. Throws NftError, and then nothing has changed. */
   private execute(commands: readonly Command[], options: NftOptions): string {
+    for (const set of this.live) set.harvest(this.stack.scheduler.nowPs);
     const next = copyRuleset(this.ruleset);
     const changes: Change[] = [];
     let stdout = '';
@@ -234,11 +238,13 @@ export class Nft {
     for (const { dev, hook } of this.ingress) this.stack.hooks.unregisterIngress(dev, hook);
     this.ingress = [];
     this.enableConntrack(next);
-    const { program, entries } = compileRuleset(
+    const { program, entries, live } = compileRuleset(
       next,
       (table, name) => this.flowtables.runtime(table.family, table.name, name),
       this.nat,
+      this.stack.scheduler.nowPs,
     );
+    this.live = live;
     // A running evaluation keeps its own program: a rule set may be replaced from inside a packet's processing.
     const evaluator = new Evaluator(this.stack, this.conntrack, program);
     for (const table of next.tables)

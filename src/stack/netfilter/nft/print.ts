@@ -7,6 +7,7 @@ import { printLimit } from './limit.ts';
 import { printNat } from './nat-print.ts';
 import { priorityText } from './ruleset.ts';
 import type { BaseHook, Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
+import { printSetUpdate } from './set-statement.ts';
 import { printMapRef, printRhs, printSet } from './set-print.ts';
 import { formatScalar } from './types.ts';
 
@@ -119,6 +120,8 @@ function printStatement(s: Statement): string {
       return printCtSet(s);
     case 'nat':
       return printNat(s);
+    case 'set-update':
+      return printSetUpdate(s);
     default:
       return s.kind;
   }

@@ -10,6 +10,7 @@ import type { HookState } from '../hooks.ts';
 import type { NatRange } from '../nat/range.ts';
 import type { LimitStatement } from './ast.ts';
 import type { KeySet } from './key-set.ts';
+import type { SetUpdater } from './live-set.ts';
 
 /** RULE next handle */
 export const OP_RULE = 0;
@@ -73,6 +74,9 @@ export const OP_KEYNAME = 29;
 /** FIND index negated: the key in the key set; runs the statements of the element found. */
 export const OP_FIND = 30;
 
+/** UPDATE index: adds, updates or deletes the key in a set; fails when that ends the rule. */
+export const OP_UPDATE = 31;
+
 export const TEST_EQ = 0;
 export const TEST_NE = 1;
 export const TEST_RANGE = 2;
@@ -134,6 +138,7 @@ export class Program {
   readonly verdictMaps: Int32Array[] = [];
   readonly valueMaps: Int32Array[] = [];
   readonly keySets: KeySet[] = [];
+  readonly updaters: SetUpdater[] = [];
   readonly limits: LimitStatement[] = [];
   readonly helpers: Helper[] = [];
   /** Table and chain by rule address, for traces. */

@@ -19,13 +19,14 @@ import { NftError, isKeyword } from './lexer.ts';
 import { parseLimit } from './limit.ts';
 import { parseNat } from './nat-parser.ts';
 import { unsupported } from './refusal.ts';
+import { parseSetUpdate } from './set-statement.ts';
 import { parseMapRef } from './set-parser.ts';
 import { isBitmask } from './types.ts';
 import { parseRhs } from './value-parser.ts';
 
 /** Words that begin statements which nft has and the model has not. */
 const UNSUPPORTED = new Set(
-  'quota queue dup fwd tproxy synproxy add update delete last xt numgen jhash symhash fib rt socket ipsec osf ether vlan arp sctp dccp ah esp comp exthdr hbh rt0 frag dst mh'.split(
+  'quota queue dup fwd tproxy synproxy meter last xt numgen jhash symhash fib rt socket ipsec osf ether vlan arp sctp dccp ah esp comp exthdr hbh rt0 frag dst mh'.split(
     ' ',
   ),
 );
@@ -77,6 +78,8 @@ function parseStatement(cursor: Cursor): Statement {
   }
   if (word === 'masquerade' || word === 'snat' || word === 'dnat' || word === 'redirect')
     return parseNat(cursor, word, parseKey);
+  if (word === 'add' || word === 'update' || word === 'delete')
+    return parseSetUpdate(cursor, parseKey);
   if (isCtSet(cursor)) return parseCtSet(cursor);
   const meta = word === 'meta' || word === 'ct';
   if (meta && cursor.peek(2).text === 'set') return parseSetMark(cursor, word);

@@ -1,11 +1,11 @@
 // Named sets and maps: what they declare, which elements they hold, and what adding or removing elements refuses.
 //
 // Elements are kept sorted by key, as nft lists them. Without `flags interval` a key is one value; with it a range or prefix
-// too, and two that overlap are refused unless they are equal. Left out: timeouts, dynamic sets, per-element counters,
-// auto-merge.
+// too, and two that overlap are refused unless they are equal. Left out: auto-merge, quotas of elements.
 
 import { EEXIST, EINVAL, ENFILE, ENOENT } from '../../../../driver/errno.ts';
-import type { DataTypes, Rhs, SetElement } from './ast.ts';
+import type { DataTypes, ElementStatement, Rhs, SetElement } from './ast.ts';
+import { cloned } from './element-statements.ts';
 import { compareKeys, first, overlap, partsOfKey, reachesInto, sameKey } from './key-order.ts';
 import { NftError } from './lexer.ts';
 import { refuseByKernel } from './refusal.ts';
@@ -23,6 +23,15 @@ export interface SetSpec {
   intervalData: boolean;
   interval: boolean;
   constant: boolean;
+  /** `flags dynamic`: rules may add elements with statements of their own. */
+  dynamic: boolean;
+  /** Elements may have timeouts; how long they stay when they do not say (0: for ever). */
+  hasTimeout: boolean;
+  timeoutMs: number;
+  gcMs: number;
+  policyMemory: boolean;
+  /** What each element has of its own. */
+  statements: ElementStatement[];
   /** Most elements, 0 for no limit. */
   size: number;
   comment: string | null;
@@ -31,6 +40,10 @@ export interface SetSpec {
 
 export interface NamedSet extends SetSpec {
   handle: number;
+  /** The size that its declaration gave: such a set is a hash table that cannot grow (nft_hash). */
+  declaredSize: number;
+  /** Of a constant set: what it was made with. 0 for no such limit. */
+  constantSize: number;
 }
 
 /** Adds elements in place; `create` refuses those that exist. Returns the ones that are new. Throws NftError. */
@@ -50,14 +63,43 @@ export function addElements(
     const same = sameAt(set, at, element.key);
     if (same >= 0) {
       if (create || !sameData(set.elements[same], element)) refuseByKernel(EEXIST, element);
+      const old = set.elements[same];
+      if (!isRetimed(set, old, element)) continue;
+      set.elements[same] = started(set, { ...old, ...timesOf(element) });
+      added.push(set.elements[same]);
       continue;
     }
     checkOverlap(set, at, element);
-    if (set.size > 0 && set.elements.length >= set.size) refuseByKernel(ENFILE, element);
-    set.elements.splice(at, 0, element);
-    added.push(element);
+    const limit = set.size > 0 ? set.size : set.constantSize;
+    if (limit > 0 && set.elements.length >= limit) refuseByKernel(ENFILE, element);
+    const begun = started(set, element);
+    set.elements.splice(at, 0, begun);
+    added.push(begun);
   }
   return added;
+}
+
+const timesOf = ({ timeoutMs, leftMs }: SetElement): { timeoutMs: number; leftMs: number } => ({
+  timeoutMs,
+  leftMs,
+});
+
+/** Whether an element that is there gets another time to stay (as the kernel does from 6.12 on). */
+function isRetimed(set: NamedSet, old: SetElement, element: SetElement): boolean {
+  return set.hasTimeout && (old.timeoutMs !== element.timeoutMs || element.leftMs < Infinity);
+}
+
+/** The element with what its set gives it: statements, and the time from which it counts. */
+function started(set: NamedSet, element: SetElement): SetElement {
+  if (!set.hasTimeout && set.statements.length === 0) return element;
+  const timeoutMs = element.timeoutMs > 0 ? element.timeoutMs : set.timeoutMs;
+  const whole = timeoutMs > 0 ? timeoutMs : Infinity;
+  return {
+    ...element,
+    timeoutMs: element.timeoutMs === set.timeoutMs ? 0 : element.timeoutMs,
+    leftMs: element.leftMs < Infinity ? element.leftMs : whole,
+    statements: element.statements.length > 0 ? element.statements : cloned(set.statements),
+  };
 }
 
 /** Removes elements by key; returns them as they were. Throws NftError (ENOENT). */
@@ -109,6 +151,7 @@ function checkOverlap(set: NamedSet, at: number, element: SetElement): void {
 
 function checkShape(set: NamedSet, element: SetElement): void {
   if (set.isMap && element.data === null) refuseByKernel(EINVAL, element);
+  if (element.timeoutMs > 0 && !set.hasTimeout) refuseByKernel(EINVAL, element);
   if (set.interval) return;
   const { key } = element;
   const parts = partsOfKey(key);

@@ -1,13 +1,15 @@
 // Declarations of sets and maps, their elements, and the maps of `vmap` and `map` expressions (nft 1.0.6 grammar).
-// What nft has and the model has not (timeouts, dynamic sets) is refused at its place.
+// What nft has and the model has not (typeof, auto-merge) is refused at its place.
 
 import type { DataTypes, MapRef, MapVerdict, SetElement } from './ast.ts';
 import { Cursor } from './cursor.ts';
+import { parseElementStatements } from './element-statements.ts';
 import { isRange } from './key-order.ts';
 import { NftError } from './lexer.ts';
 import type { Token } from './lexer.ts';
 import { unsupported } from './refusal.ts';
 import type { SetSpec } from './set-model.ts';
+import { parseTime } from './time-text.ts';
 import { SET_TYPES } from './types.ts';
 import type { TypeName } from './types.ts';
 import { parseRhs, parseSetName, valueTypeOf } from './value-parser.ts';
@@ -34,6 +36,12 @@ export function parseSetBody(
     intervalData: false,
     interval: false,
     constant: false,
+    dynamic: false,
+    hasTimeout: false,
+    timeoutMs: 0,
+    gcMs: 0,
+    policyMemory: false,
+    statements: [],
     size: 0,
     comment: null,
     elements: [],
@@ -49,7 +57,13 @@ export function parseSetBody(
     } else if (cursor.take('flags')) parseFlags(cursor, spec);
     else if (cursor.take('size')) spec.size = cursor.number();
     else if (cursor.take('comment')) spec.comment = cursor.word().text;
-    else if (cursor.take('policy')) cursor.word();
+    else if (cursor.take('policy')) spec.policyMemory = cursor.word().text === 'memory';
+    else if (cursor.take('timeout')) {
+      spec.timeoutMs = parseTime(cursor);
+      spec.hasTimeout = true;
+    } else if (cursor.take('gc-interval')) spec.gcMs = parseTime(cursor);
+    else if (cursor.is('counter') || cursor.is('limit'))
+      spec.statements.push(...parseElementStatements(cursor));
     else if (cursor.take('elements')) {
       cursor.expect('=');
       elements = takeBraced(cursor);
@@ -65,7 +79,7 @@ export function parseSetBody(
   return spec;
 }
 
-const LATER = new Set('typeof timeout gc-interval auto-merge counter quota limit'.split(' '));
+const LATER = new Set('typeof auto-merge quota'.split(' '));
 
 function parseTypes(cursor: Cursor, spec: SetSpec): void {
   spec.keyTypes = parseTypeList(cursor);
@@ -94,7 +108,8 @@ function parseFlags(cursor: Cursor, spec: SetSpec): void {
   do {
     if (cursor.take('interval')) spec.interval = true;
     else if (cursor.take('constant')) spec.constant = true;
-    else if (cursor.is('dynamic') || cursor.is('timeout')) unsupported(cursor.token);
+    else if (cursor.take('dynamic')) spec.dynamic = true;
+    else if (cursor.take('timeout')) spec.hasTimeout = true;
     else cursor.fail('constant or interval or dynamic or timeout');
   } while (cursor.take(','));
 }
@@ -111,12 +126,13 @@ export function takeBraced(cursor: Cursor): Token[] {
     tokens.push(cursor.next());
   }
   const { start } = cursor.expect('}');
-  return [...tokens, { kind: 'end', text: '', start, end: start }];
+  return [...tokens, { kind: 'end', text: '}', start, end: start }];
 }
 
 /** Elements of a set or map of these types. Throws NftError. */
 export function parseElements(tokens: Token[], set: SetSpec): SetElement[] {
-  const elements = parseElementsOf(tokens, valueTypeOf(set.keyTypes), set.dataTypes);
+  const hasStatements = set.statements.length > 0;
+  const elements = parseElementsOf(tokens, valueTypeOf(set.keyTypes), set.dataTypes, hasStatements);
   if (!set.intervalData) elements.forEach(checkSingleton);
   return elements;
 }
@@ -126,20 +142,42 @@ function checkSingleton({ data }: SetElement): void {
   throw new NftError('Value must be a singleton', data.place.start, data.place.end);
 }
 
-function parseElement(cursor: Cursor, key: ValueType, dataTypes: DataTypes | null): SetElement {
+/** What an element is without options. */
+const BARE = { data: null, timeoutMs: 0, leftMs: Infinity, comment: null };
+
+/** `timeout T`, `expires T`, `comment "…"` and the statements that the set declares, in any order. */
+function parseOptions(cursor: Cursor, element: SetElement, statements: boolean): void {
+  for (;;) {
+    if (cursor.take('timeout')) element.timeoutMs = parseTime(cursor);
+    else if (cursor.take('expires')) element.leftMs = parseTime(cursor);
+    else if (cursor.take('comment')) element.comment = cursor.word().text;
+    else if (cursor.is('counter') || cursor.is('limit')) {
+      const { start, end } = cursor.token;
+      if (!statements) throw new NftError('missing statement in set declaration', start, end);
+      element.statements.push(...parseElementStatements(cursor));
+    } else return;
+  }
+}
+
+function parseElement(
+  cursor: Cursor,
+  key: ValueType,
+  dataTypes: DataTypes | null,
+  statements: boolean,
+): SetElement {
   const { start } = cursor.token;
   const value = parseRhs(cursor, key, false);
   const { end } = cursor.tokens[cursor.at - 1];
-  if (cursor.is('timeout') || cursor.is('counter') || cursor.is('comment'))
-    unsupported(cursor.token);
-  if (!cursor.is(':')) return { key: value, data: null, start, end };
+  const element = { ...BARE, key: value, statements: [], start, end };
+  parseOptions(cursor, element, statements);
+  if (!cursor.is(':')) return element;
   const colon = cursor.next();
   if (dataTypes === null) throw new NftError('set is not a map', colon.start, colon.end);
-  if (dataTypes === 'verdict') return { key: value, data: parseVerdictOf(cursor), start, end };
+  if (dataTypes === 'verdict') return { ...element, data: parseVerdictOf(cursor) };
   const from = cursor.token.start;
   const data = parseRhs(cursor, valueTypeOf(dataTypes), false);
   const place = { start: from, end: cursor.tokens[cursor.at - 1].end };
-  return { key: value, data: { kind: 'value', value: data, place }, start, end };
+  return { ...element, data: { kind: 'value', value: data, place } };
 }
 
 function parseVerdictOf(cursor: Cursor): MapVerdict {
@@ -178,16 +216,17 @@ function parseElementsOf(
   tokens: Token[],
   key: ValueType,
   dataTypes: DataTypes | null,
+  statements = false,
 ): SetElement[] {
   const cursor = new Cursor(tokens);
   const elements: SetElement[] = [];
   cursor.skipNewlines();
   while (cursor.token.kind !== 'end') {
-    elements.push(parseElement(cursor, key, dataTypes));
+    elements.push(parseElement(cursor, key, dataTypes, statements));
     cursor.skipNewlines();
     if (!cursor.take(',')) break;
     cursor.skipNewlines();
   }
-  if (cursor.token.kind !== 'end') cursor.fail();
+  if (cursor.token.kind !== 'end') cursor.fail("comma or '}'");
   return elements;
 }

@@ -2,7 +2,9 @@
 
 import type { DataTypes, MapRef, MapVerdict, Rhs, SetElement } from './ast.ts';
 import type { NamedSet } from './set-model.ts';
+import { elementStatementJson, printElementStatements } from './element-statements.ts';
 import type { Table } from './ruleset.ts';
+import { formatTime } from './time-text.ts';
 import { formatScalar, jsonScalar } from './types.ts';
 import type { TypeName, Types } from './types.ts';
 
@@ -21,6 +23,7 @@ const PER_LINE: Partial<Record<TypeName, number>> = {
   iface_index: 5,
   ct_dir: 5,
 };
+const MS_PER_S = 1000;
 const CONTINUED = ',\n\t\t\t     ';
 
 /** A right side as text. */
@@ -67,13 +70,38 @@ export function printElement(
   dataTypes: DataTypes | null,
   element: SetElement,
 ): string {
-  const key = printRhs(keyTypes, element.key);
+  const key = [printRhs(keyTypes, element.key), ...optionTexts(element)].join(' ');
   const { data } = element;
   if (data === null || dataTypes === null) return key;
   if (data.kind === 'value')
     return `${key} : ${dataTypes === 'verdict' ? '' : printRhs(dataTypes, data.value)}`;
   return `${key} : ${printVerdict(data)}`;
 }
+
+function optionTexts(element: SetElement): string[] {
+  const { statements, timeoutMs, leftMs, comment } = element;
+  return [
+    ...printElementStatements(statements, true),
+    ...(timeoutMs > 0 ? [`timeout ${formatTime(timeoutMs)}`] : []),
+    ...(leftMs < Infinity ? [`expires ${formatTime(leftMs)}`] : []),
+    ...(comment === null ? [] : [`comment "${comment}"`]),
+  ];
+}
+
+/** The key as JSON, inside an object when the element has options; of several statements 1.0.6 gives the first. */
+function keyJson(keyTypes: Types, element: SetElement): unknown {
+  const { statements, timeoutMs, leftMs, comment } = element;
+  const val = rhsJson(keyTypes, element.key);
+  const options = {
+    ...(timeoutMs > 0 ? { timeout: seconds(timeoutMs) } : {}),
+    ...(leftMs < Infinity ? { expires: seconds(leftMs) } : {}),
+    ...(comment === null ? {} : { comment }),
+    ...(statements.length > 0 ? (elementStatementJson(statements[0], true) as object) : {}),
+  };
+  return Object.keys(options).length === 0 ? val : { elem: { val, ...options } };
+}
+
+const seconds = (timeMs: number): number => Math.floor(timeMs / MS_PER_S);
 
 function printVerdict(verdict: MapVerdict): string {
   if (verdict.kind !== 'jump') return verdict.kind;
@@ -86,7 +114,7 @@ export function elementJson(
   dataTypes: DataTypes | null,
   element: SetElement,
 ): unknown {
-  const key = rhsJson(keyTypes, element.key);
+  const key = keyJson(keyTypes, element);
   const { data } = element;
   if (data === null || dataTypes === null) return key;
   if (data.kind === 'value')
@@ -106,16 +134,33 @@ function dataText(dataTypes: DataTypes): string {
 }
 
 function flagsOf(set: NamedSet): string[] {
-  return [...(set.constant ? ['constant'] : []), ...(set.interval ? ['interval'] : [])];
+  return [
+    ...(set.constant ? ['constant'] : []),
+    ...(set.dynamic ? ['dynamic'] : []),
+    ...(set.interval ? ['interval'] : []),
+    ...(set.hasTimeout ? ['timeout'] : []),
+  ];
+}
+
+/** The lines of a declaration behind its type. A default timeout says by itself that there are timeouts. */
+function propertiesOf(set: NamedSet): string[] {
+  const flags = flagsOf(set);
+  const isSaid = set.timeoutMs > 0 && flags.length === 1 && set.hasTimeout;
+  return [
+    ...(set.policyMemory ? ['policy memory'] : []),
+    ...(set.size > 0 ? [`size ${set.size}`] : []),
+    ...(flags.length > 0 && !isSaid ? [`flags ${flags.join(',')}`] : []),
+    ...(set.statements.length > 0 ? [printElementStatements(set.statements, false).join(' ')] : []),
+    ...(set.timeoutMs > 0 ? [`timeout ${formatTime(set.timeoutMs)}`] : []),
+    ...(set.gcMs > 0 ? [`gc-interval ${formatTime(set.gcMs)}`] : []),
+    ...(set.comment === null ? [] : [`comment "${set.comment}"`]),
+  ];
 }
 
 /** A set or map inside its table. `handle` is the text after its brace. */
 export function printSet(set: NamedSet, handle: string): string {
   let text = `\t${set.isMap ? 'map' : 'set'} ${set.name} {${handle}\n\t\ttype ${typeText(set)}\n`;
-  if (set.size > 0) text += `\t\tsize ${set.size}\n`;
-  const flags = flagsOf(set);
-  if (flags.length > 0) text += `\t\tflags ${flags.join(',')}\n`;
-  if (set.comment !== null) text += `\t\tcomment "${set.comment}"\n`;
+  for (const property of propertiesOf(set)) text += `\t\t${property}\n`;
   if (set.elements.length > 0) text += `\t\telements = { ${printElements(set)} }\n`;
   return `${text}\t}\n`;
 }
@@ -132,16 +177,15 @@ function printElements(set: NamedSet): string {
 
 /** The declaration on one line, as `nft monitor` prints it. */
 export function printSetLine(set: NamedSet): string {
-  const flags = flagsOf(set);
-  const size = set.size > 0 ? `size ${set.size}; ` : '';
-  const flagText = flags.length > 0 ? `flags ${flags.join(',')}; ` : '';
-  const comment = set.comment === null ? '' : `comment "${set.comment}"; `;
-  return `{ type ${typeText(set)}; ${size}${flagText}${comment}} `;
+  const properties = propertiesOf(set).map((property) => `${property}; `);
+  return `{ type ${typeText(set)}; ${properties.join('')}} `;
 }
 
 /** A set or map as JSON; without its elements for `nft -j monitor`. */
 export function setJson(table: Table, set: NamedSet, elements = true): unknown {
-  const flags = flagsOf(set);
+  // 1.0.6 does not know the word dynamic here.
+  const flags = flagsOf(set).filter((flag) => flag !== 'dynamic');
+  const stmt = set.statements.map((s) => elementStatementJson(s, false));
   const body = {
     family: table.family,
     name: set.name,
@@ -150,11 +194,15 @@ export function setJson(table: Table, set: NamedSet, elements = true): unknown {
     handle: set.handle,
     ...(set.comment === null ? {} : { comment: set.comment }),
     ...(set.dataTypes === null ? {} : { map: dataText(set.dataTypes) }),
+    ...(set.policyMemory ? { policy: 'memory' } : {}),
     ...(set.size > 0 ? { size: set.size } : {}),
     ...(flags.length > 0 ? { flags } : {}),
+    ...(set.timeoutMs > 0 ? { timeout: seconds(set.timeoutMs) } : {}),
+    ...(set.gcMs > 0 ? { 'gc-interval': seconds(set.gcMs) } : {}),
     ...(elements && set.elements.length > 0
       ? { elem: set.elements.map((e) => elementJson(set.keyTypes, set.dataTypes, e)) }
       : {}),
+    ...(stmt.length > 0 ? { stmt } : {}),
   };
   return { [set.isMap ? 'map' : 'set']: body };
 }

@@ -1,7 +1,7 @@
 // Sets, maps and their elements in a transaction.
 
-import { EEXIST } from '../../../../driver/errno.ts';
-import type { SetElement } from './ast.ts';
+import { EEXIST, EINVAL, EOPNOTSUPP } from '../../../../driver/errno.ts';
+import type { Place, SetElement } from './ast.ts';
 import type { Change } from './changes.ts';
 import type { Command } from './command-parser.ts';
 import { refuseByKernel } from './refusal.ts';
@@ -11,8 +11,14 @@ import type { NamedSet, SetSpec } from './set-model.ts';
 import { parseElements } from './set-parser.ts';
 import { checkTarget, lookUp } from './set-use.ts';
 
-/** `add set`, `add map`: the declaration, then its elements. */
-export function addSet(table: Table, spec: SetSpec, create: boolean, changes: Change[]): void {
+/** `add set`, `add map`: the declaration, then its elements. `command`: the place of the whole. */
+export function addSet(
+  table: Table,
+  spec: SetSpec,
+  create: boolean,
+  command: Place,
+  changes: Change[],
+): void {
   const old = table.set(spec.name);
   if (old !== undefined) {
     const isSame =
@@ -24,7 +30,17 @@ export function addSet(table: Table, spec: SetSpec, create: boolean, changes: Ch
     insert(table, old, spec.elements, false, changes);
     return;
   }
-  const set: NamedSet = { ...spec, elements: [], handle: table.nextHandle++ };
+  const isTree = spec.interval && spec.dynamic;
+  if (isTree) refuseByKernel(EOPNOTSUPP, command);
+  if (spec.gcMs > 0 && !spec.hasTimeout) refuseByKernel(EINVAL, command);
+  const constantSize = spec.constant ? spec.elements.length : 0;
+  const set: NamedSet = {
+    ...spec,
+    elements: [],
+    handle: table.nextHandle++,
+    declaredSize: spec.size,
+    constantSize,
+  };
   table.sets.push(set);
   changes.push({ verb: 'add', object: 'set', table, set });
   insert(table, set, spec.elements, false, changes);

@@ -8,6 +8,7 @@ import { NftError } from './lexer.ts';
 import { refuseByKernel } from './refusal.ts';
 import type { Table } from './ruleset.ts';
 import type { NamedSet } from './set-model.ts';
+import { admitSetUpdate, isKeyOf } from './set-statement.ts';
 import { describeAll } from './types.ts';
 
 /** A set or map by name; nft looks these names up itself: without the kernel's words. */
@@ -27,7 +28,11 @@ export function checkTarget(table: Table, name: string, place: Place): void {
 /** Refuses a statement whose sets do not exist or are of another type. */
 export function checkSetUse(table: Table, s: Statement): void {
   if (s.kind === 'match') checkRhs(table, s.left, s.right);
-  else if (s.kind === 'vmap') checkMap(table, s.key, s.map, 'verdict', null);
+  else if (s.kind === 'set-update') {
+    const set = lookUp(table, s.set.name, s.set);
+    if (!isKeyOf(set, s.key)) refuseTypes(set.keyTypes, typesOf(s.key), s.key.place ?? s, s);
+    admitSetUpdate(set, s);
+  } else if (s.kind === 'vmap') checkMap(table, s.key, s.map, 'verdict', null);
   else if (s.kind === 'map-mark') checkMap(table, s.key, s.map, ['mark'], s.place);
 }
 
@@ -95,6 +100,7 @@ function describeData(dataTypes: DataTypes): string {
 /** Whether a statement refers to the set or map of this name. */
 export function usesSet(s: Statement, name: string): boolean {
   if (s.kind === 'match') return s.right.kind === 'named' && s.right.name === name;
+  if (s.kind === 'set-update') return s.set.name === name;
   const map = mapOf(s);
   return map?.kind === 'named' && map.name === name;
 }

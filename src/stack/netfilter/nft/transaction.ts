@@ -93,7 +93,8 @@ function applyAdd(
     for (const chain of command.chains) addChain(table, chain, command, check, changes);
     for (const counter of command.counters) addCounter(table, counter, command, changes);
     for (const helper of command.helpers) addHelper(table, helper, command);
-    for (const set of command.sets) addSet(table, set, command.verb === 'create', changes);
+    for (const set of command.sets)
+      addSet(table, set, command.verb === 'create', command.place, changes);
     for (const ft of command.flowtables) addFlowTable(table, ft, ft.place, command, check);
     for (const chain of command.chains) addRules(table, chain, changes);
     return;
@@ -113,7 +114,8 @@ function applyAdd(
   }
   for (const counter of command.counters) addCounter(table, counter, command, changes);
   for (const helper of command.helpers) addHelper(table, helper, command);
-  for (const set of command.sets) addSet(table, set, command.verb === 'create', changes);
+  for (const set of command.sets)
+    addSet(table, set, command.verb === 'create', command.place, changes);
   for (const ft of command.flowtables) addFlowTable(table, ft, command.place, command, check);
 }
 
