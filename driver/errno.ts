@@ -20,6 +20,7 @@ export const EFBIG = 27;
 export const ENOSPC = 28;
 export const EMFILE = 24;
 export const ERANGE = 34;
+export const EPROTO = 71;
 export const EBADFD = 77;
 export const EMSGSIZE = 90;
 export const EPROTONOSUPPORT = 93;
@@ -52,6 +53,7 @@ const NAMES: Record<number, readonly [name: string, text: string]> = {
   [EFBIG]: ['EFBIG', 'File too large'],
   [ENOSPC]: ['ENOSPC', 'No space left on device'],
   [ERANGE]: ['ERANGE', 'Numerical result out of range'],
+  [EPROTO]: ['EPROTO', 'Protocol error'],
   [EBADFD]: ['EBADFD', 'File descriptor in bad state'],
   [EMSGSIZE]: ['EMSGSIZE', 'Message too long'],
   [EPROTONOSUPPORT]: ['EPROTONOSUPPORT', 'Protocol not supported'],

@@ -76,8 +76,8 @@ describe('sessions of the real nft', () => {
       expect(comparable(stack.monitors.take())).toEqual(comparable(said));
     });
 
-  it('concat: the real listing in JSON, given as input, is listed as the real text', () => {
-    const entries = recorded('concat');
+  it.each(['concat', 'objects'])('%s: the real JSON, given as input, is listed as text', (name) => {
+    const entries = recorded(name);
     const listing = (command: string): string =>
       entries.find((e) => e.command === command)?.printed ?? '';
     const { nft } = new NfStack().nf;

@@ -1,6 +1,7 @@
 // What a rule is made of after parsing: plain objects that are printed (print.ts, json.ts) and compiled (compile.ts).
 
 import type { Field } from './fields.ts';
+import type { QuotaLimit } from './quota.ts';
 import type { Scalar, Types } from './types.ts';
 
 /** Right side of a match. */
@@ -84,6 +85,8 @@ export type Statement =
   | MatchStatement
   | { kind: 'counter'; values: Float64Array }
   | { kind: 'counter-name'; name: string; start: number; end: number }
+  | { kind: 'quota'; quota: QuotaLimit }
+  | { kind: 'quota-name'; name: string; start: number; end: number }
   | { kind: 'accept' }
   | { kind: 'drop' }
   | { kind: 'return' }
@@ -140,7 +143,7 @@ export interface NatStatement extends Place {
   flags: string[];
 }
 
-export type Family = 'ip' | 'ip6' | 'inet';
+export type Family = 'ip' | 'ip6' | 'inet' | 'netdev';
 
 /** Names the place in the source that an error of the kernel is shown at. */
 export interface Place {

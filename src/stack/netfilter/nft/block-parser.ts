@@ -1,6 +1,6 @@
 // The bodies of chains, counters and flowtables in `{ … }`: what `add chain`, `add counter`, `add flowtable` and table blocks share.
 
-import type { Place, Statement } from './ast.ts';
+import type { Family, Place, Statement } from './ast.ts';
 import type { Cursor } from './cursor.ts';
 import { NftError } from './lexer.ts';
 import { unsupported } from './refusal.ts';
@@ -12,6 +12,7 @@ import type { BaseHook } from './ruleset.ts';
 export interface Named {
   name: string;
   namePlace: Place;
+  family: Family;
 }
 
 export interface ChainSpec {
@@ -60,7 +61,7 @@ export function parseChainBody(cursor: Cursor, command: Named): ChainSpec {
   if (!cursor.take('{')) return chain;
   cursor.skipSeparators();
   while (!cursor.is('}')) {
-    if (cursor.take('type')) chain.base = parseBaseHook(cursor);
+    if (cursor.take('type')) chain.base = parseBaseHook(cursor, command.family);
     else if (cursor.take('policy')) {
       chain.policy = parsePolicy(cursor);
       if (chain.base !== null) chain.base.policy = chain.policy;
@@ -81,7 +82,7 @@ function parsePolicy(cursor: Cursor): 'accept' | 'drop' {
   return cursor.next().text as 'accept' | 'drop';
 }
 
-function parseBaseHook(cursor: Cursor): BaseHook {
+function parseBaseHook(cursor: Cursor, family: Family): BaseHook {
   const { start } = cursor.tokens[cursor.at - 1];
   const type = cursor.word();
   if (type.text !== 'filter' && type.text !== 'nat' && type.text !== 'route')
@@ -90,6 +91,8 @@ function parseBaseHook(cursor: Cursor): BaseHook {
   const hook = cursor.word();
   if (!HOOKS.has(hook.text)) throw new NftError('unknown chain hook', hook.start, hook.end);
   if (hook.text === 'egress') unsupported(hook);
+  if (family === 'netdev' && hook.text !== 'ingress')
+    throw new NftError('The netdev family does not support this hook', hook.start, hook.end);
   const devices = parseHookDevices(cursor);
   const priority = parsePriority(cursor, hook.text);
   if (hook.text === 'ingress' && devices.length === 0) {

@@ -9,6 +9,8 @@ import { lex } from './lexer.ts';
 import type { Token } from './lexer.ts';
 import { parseChainBody, parseCounterBody, parseFlowTableBody } from './block-parser.ts';
 import type { ChainSpec, CounterSpec, FlowTableSpec } from './block-parser.ts';
+import { parseQuotaBody } from './quota.ts';
+import type { QuotaSpec } from './quota.ts';
 import { unsupported } from './refusal.ts';
 import { parseStatements } from './rule-parser.ts';
 import type { SetSpec } from './set-model.ts';
@@ -39,6 +41,7 @@ export interface Command {
   statements: Statement[];
   chains: ChainSpec[];
   counters: CounterSpec[];
+  quotas: QuotaSpec[];
   flowtables: FlowTableSpec[];
   sets: SetSpec[];
   /** Of `add element` and `delete element`: what stands between the braces; its types are the set's. */
@@ -46,12 +49,10 @@ export interface Command {
   helpers: HelperSpec[];
 }
 
-const FAMILIES = new Set(['ip', 'ip6', 'inet']);
-const OTHER_FAMILIES = new Set(['arp', 'bridge', 'netdev']);
+const FAMILIES = new Set(['ip', 'ip6', 'inet', 'netdev']);
+const OTHER_FAMILIES = new Set(['arp', 'bridge']);
 const VERBS = new Set('add create insert replace delete list flush reset rename'.split(' '));
-const UNSUPPORTED_OBJECTS = new Set(
-  'quota limit secmark synproxy meter meters quotas limits hooks'.split(' '),
-);
+const UNSUPPORTED_OBJECTS = new Set('limit secmark synproxy meter meters limits hooks'.split(' '));
 
 /** All commands of a source. Throws NftError. */
 export function parseCommands(source: string): Command[] {
@@ -86,6 +87,7 @@ function blank(verb: Verb, object: string, start: number): Command {
     statements: [],
     chains: [],
     counters: [],
+    quotas: [],
     flowtables: [],
     sets: [],
     elements: [],
@@ -112,7 +114,7 @@ function parseCommand(cursor: Cursor): Command {
 }
 
 const OBJECTS = new Set(
-  'table chain rule counter ct flowtable set map element ruleset tables chains counters flowtables sets maps'.split(
+  'table chain rule counter quota ct flowtable set map element ruleset tables chains counters quotas flowtables sets maps'.split(
     ' ',
   ),
 );
@@ -142,7 +144,7 @@ function parseFamily(cursor: Cursor, command: Command): void {
 function parseArguments(cursor: Cursor, command: Command): void {
   const { object, verb } = command;
   if (object === 'ruleset' || object === 'tables' || object === 'chains') return;
-  const lists = ['counters', 'flowtables', 'sets', 'maps', 'ct helpers'];
+  const lists = ['counters', 'quotas', 'flowtables', 'sets', 'maps', 'ct helpers'];
   if (lists.includes(object)) {
     if (cursor.take('table')) {
       parseFamily(cursor, command);
@@ -179,6 +181,8 @@ function parseArguments(cursor: Cursor, command: Command): void {
   }
   if (object === 'chain') command.chains.push(parseChainBody(cursor, command));
   else if (object === 'counter') command.counters.push(parseCounterBody(cursor, command));
+  else if (object === 'quota')
+    command.quotas.push(parseQuotaBody(cursor, command.name, command.namePlace));
   else if (object === 'set' || object === 'map')
     command.sets.push(parseSetBody(cursor, command.name, command.namePlace, object === 'map'));
   else if (object === 'ct helper')
@@ -202,7 +206,7 @@ function parseRuleArguments(cursor: Cursor, command: Command): void {
   if (command.verb !== 'delete') command.statements = parseStatements(cursor);
 }
 
-const BLOCKS = new Set('chain counter ct set map flowtable'.split(' '));
+const BLOCKS = new Set('chain counter quota ct set map flowtable'.split(' '));
 
 /** `{ chain … counter … ct helper … set … flowtable … }`. */
 function parseTableBlock(cursor: Cursor, command: Command): void {
@@ -219,6 +223,8 @@ function parseTableBlock(cursor: Cursor, command: Command): void {
     const inner = { ...command, name: name.text, namePlace: { start: name.start, end: name.end } };
     if (object.text === 'chain') command.chains.push(parseChainBody(cursor, inner));
     else if (object.text === 'counter') command.counters.push(parseCounterBody(cursor, inner));
+    else if (object.text === 'quota')
+      command.quotas.push(parseQuotaBody(cursor, name.text, inner.namePlace));
     else if (object.text === 'set' || object.text === 'map')
       command.sets.push(parseSetBody(cursor, name.text, inner.namePlace, object.text === 'map'));
     else if (object.text === 'ct')

@@ -5,7 +5,15 @@ import type { FlowTable } from '../flowtable/flowtable.ts';
 import { loadInt32 } from '../../ip/address.ts';
 import type { Nat } from '../nat/nat.ts';
 import { helperOf } from '../conntrack/helpers.ts';
-import type { CtStatement, MapRef, MatchStatement, Rhs, SetElement, Statement } from './ast.ts';
+import type {
+  CtStatement,
+  MapRef,
+  MatchStatement,
+  Rhs,
+  SetElement,
+  SetUpdate,
+  Statement,
+} from './ast.ts';
 import { META_OIFNAME, SOURCE_CT, SOURCE_META, SOURCE_NETWORK } from './fields.ts';
 import type { Field } from './fields.ts';
 import { isTracked, partsOf, typesOf } from './fields.ts';
@@ -15,7 +23,7 @@ import { MAX_KEY_WORDS, wordsOf, writeKey } from './key-words.ts';
 import { natAction } from './nat-action.ts';
 import * as op from './program.ts';
 import { NameSet, Program } from './program.ts';
-import type { Chain, Ruleset, Table } from './ruleset.ts';
+import type { Chain, Counter, Ruleset, Table } from './ruleset.ts';
 import { LiveSet, SetUpdater } from './live-set.ts';
 import { keysOf, valueOf } from './set-model.ts';
 import type { NamedSet } from './set-model.ts';
@@ -86,10 +94,13 @@ class Compiler {
       case 'counter':
         this.emit(op.OP_COUNT, this.program.counters.push(s.values) - 1);
         return;
-      case 'counter-name': {
-        const counter = table.counter(s.name);
-        if (counter === undefined) return;
-        this.emit(op.OP_COUNT, this.program.counters.push(counter.values) - 1);
+      case 'counter-name':
+        this.count(table.counter(s.name));
+        return;
+      case 'quota':
+      case 'quota-name': {
+        const quota = s.kind === 'quota' ? s.quota : table.quota(s.name);
+        if (quota !== undefined) this.emit(op.OP_QUOTA, this.program.quotas.push(quota) - 1);
         return;
       }
       case 'accept':
@@ -118,14 +129,9 @@ class Compiler {
       case 'map-mark':
         this.mapMark(table, s);
         return;
-      case 'set-update': {
-        const set = table.set(s.set.name);
-        if (set === undefined) return;
-        this.key(s.key);
-        const updater = new SetUpdater(this.liveOf(set).keys, set, s);
-        this.emit(op.OP_UPDATE, this.program.updaters.push(updater) - 1);
+      case 'set-update':
+        this.setUpdate(table, s);
         return;
-      }
       case 'limit':
         this.emit(op.OP_LIMIT, this.program.limits.push(s) - 1);
         return;
@@ -146,6 +152,19 @@ class Compiler {
         return;
       default: // log, comment: nothing to run
     }
+  }
+
+  private count(counter: Counter | undefined): void {
+    if (counter === undefined) return;
+    this.emit(op.OP_COUNT, this.program.counters.push(counter.values) - 1);
+  }
+
+  private setUpdate(table: Table, s: SetUpdate): void {
+    const set = table.set(s.set.name);
+    if (set === undefined) return;
+    this.key(s.key);
+    const updater = new SetUpdater(this.liveOf(set).keys, set, s);
+    this.emit(op.OP_UPDATE, this.program.updaters.push(updater) - 1);
   }
 
   private setMark(s: Extract<Statement, { kind: 'set-mark' }>): void {

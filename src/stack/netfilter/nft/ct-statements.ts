@@ -89,6 +89,11 @@ export function printCtHelper(helper: CtHelper, tail: string): string {
   return `\tct helper ${helper.name} {${tail}\n\t\ttype "${helper.type}" protocol ${helper.protocol}\n\t\tl3proto ${helper.l3proto}\n\t}\n`;
 }
 
+/** On one line, as `nft monitor` prints it. */
+export function printCtHelperLine({ type, protocol, l3proto }: CtHelper): string {
+  return `{ type "${type}" protocol ${protocol}; l3proto ${l3proto}; } `;
+}
+
 export function ctHelperJson(family: string, table: string, helper: CtHelper): unknown {
   const { name, handle, type, protocol, l3proto } = helper;
   return { 'ct helper': { family, name, table, handle, type, protocol, l3proto } };

@@ -5,6 +5,8 @@ import type { Statement } from './ast.ts';
 import type { Change } from './changes.ts';
 import type { Command } from './command-parser.ts';
 import { chainOf, tableOf } from './lookup.ts';
+import { objectsOf } from './objects.ts';
+import type { NamedObject } from './objects.ts';
 import { refuseByKernel } from './refusal.ts';
 import type { Chain, Ruleset, Table } from './ruleset.ts';
 import { changeElements } from './set-transaction.ts';
@@ -40,16 +42,22 @@ export function applyDelete(ruleset: Ruleset, command: Command, changes: Change[
     case 'chain':
       deleteChain(table, command, changes);
       return;
+    case 'quota': {
+      if (uses(table, (s) => s.kind === 'quota-name' && s.name === name))
+        refuseByKernel(EBUSY, namePlace);
+      const item = takeNamed(table.quotas, command);
+      gone(table, { object: 'quota', item }, changes);
+      return;
+    }
     case 'ct helper':
       if (uses(table, (s) => s.kind === 'ct-set' && s.key === 'helper' && s.name === name))
         refuseByKernel(EBUSY, command.namePlace);
-      takeNamed(table.helpers, command);
+      gone(table, { object: 'ct helper', item: takeNamed(table.helpers, command) }, changes);
       return;
     case 'counter': {
       if (uses(table, (s) => s.kind === 'counter-name' && s.name === name))
         refuseByKernel(EBUSY, namePlace);
-      const counter = takeNamed(table.counters, command);
-      changes.push({ verb: 'delete', object: 'counter', table, counter });
+      gone(table, { object: 'counter', item: takeNamed(table.counters, command) }, changes);
       return;
     }
     case 'set':
@@ -92,12 +100,15 @@ function deleteChain(table: Table, command: Command, changes: Change[]): void {
   changes.push({ verb: 'delete', object: 'chain', table, chain });
 }
 
+function gone(table: Table, named: NamedObject, changes: Change[]): void {
+  changes.push({ verb: 'delete', object: 'object', table, named });
+}
+
 /** Everything in a table goes, in the kernel's order, and the table. */
 function emptied(table: Table, changes: Change[]): void {
   flushRules(table, table.chains, changes);
   for (const set of table.sets) changes.push({ verb: 'delete', object: 'set', table, set });
-  for (const counter of table.counters)
-    changes.push({ verb: 'delete', object: 'counter', table, counter });
+  for (const named of objectsOf(table)) gone(table, named, changes);
   for (const chain of table.chains) changes.push({ verb: 'delete', object: 'chain', table, chain });
   changes.push({ verb: 'delete', object: 'table', table });
 }

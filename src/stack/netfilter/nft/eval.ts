@@ -20,6 +20,7 @@ import { runStatements } from './element-statements.ts';
 import { MAX_KEY_WORDS, writeName } from './key-words.ts';
 import { limitMatches } from './limit.ts';
 import * as op from './program.ts';
+import { quotaMatches } from './quota.ts';
 import type { Program } from './program.ts';
 
 const AF_INET6 = 10;
@@ -34,7 +35,7 @@ OP_LENGTHS[op.OP_NETWORK] = OP_LENGTHS[op.OP_TRANSPORT] = 5;
 OP_LENGTHS[op.OP_META] = OP_LENGTHS[op.OP_CT] = OP_LENGTHS[op.OP_AND] = 2;
 OP_LENGTHS[op.OP_TEST] = OP_LENGTHS[op.OP_ADDRESS6] = OP_LENGTHS[op.OP_IFNAME] = 4;
 OP_LENGTHS[op.OP_SET] = OP_LENGTHS[op.OP_FIND] = 3;
-OP_LENGTHS[op.OP_KEY] = OP_LENGTHS[op.OP_UPDATE] = 2;
+OP_LENGTHS[op.OP_KEY] = OP_LENGTHS[op.OP_UPDATE] = OP_LENGTHS[op.OP_QUOTA] = 2;
 OP_LENGTHS[op.OP_KEY6] = OP_LENGTHS[op.OP_KEYNAME] = 3;
 OP_LENGTHS[op.OP_FLOW] = OP_LENGTHS[op.OP_MAPVALUE] = OP_LENGTHS[op.OP_LIMIT] = 2;
 
@@ -177,6 +178,8 @@ export class Evaluator {
         const { nowPs } = this.stack.scheduler;
         return limitMatches(program.limits[code[pc + 1]], skb.lenBytes, nowPs);
       }
+      case op.OP_QUOTA:
+        return quotaMatches(program.quotas[code[pc + 1]], skb.lenBytes);
       case op.OP_FLOW:
         return program.flowtables[code[pc + 1]].add(skb, state);
       default:

@@ -60,6 +60,8 @@ const OBJECTS: Record<string, Maker> = {
   chain: chainLines,
   rule: ruleLines,
   counter: counterLines,
+  quota: quotaLines,
+  'ct helper': helperLines,
   set: (verb, body) => setLines(verb, 'set', body),
   map: (verb, body) => setLines(verb, 'map', body),
   element: (verb, body) => [
@@ -70,6 +72,7 @@ const OBJECTS: Record<string, Maker> = {
   tables: (verb, body) => [`${verb} tables${familyOnly(body)}`],
   chains: (verb, body) => [`${verb} chains${familyOnly(body)}`],
   counters: (verb, body) => [`${verb} counters${familyOnly(body)}`],
+  quotas: (verb, body) => [`${verb} quotas${familyOnly(body)}`],
   sets: (verb, body) => [`${verb} sets${familyOnly(body)}`],
   maps: (verb, body) => [`${verb} maps${familyOnly(body)}`],
   flowtables: (verb, body) => [`${verb} flowtables${familyOnly(body)}`],
@@ -146,6 +149,22 @@ function counterLines(verb: string, body: JsonObject): string[] {
   if (body['packets'] === undefined || verb !== 'add') return [`${verb} counter ${at}`];
   const values = `packets ${text(body['packets'])} bytes ${text(body['bytes'] ?? 0)}`;
   return [`${verb} counter ${at} { ${values} ; }`];
+}
+
+function quotaLines(verb: string, body: JsonObject): string[] {
+  const at = place(body, ['table', 'name']);
+  if (verb !== 'add' && verb !== 'create') return [`${verb} quota ${at}`];
+  const over = body['inv'] === true ? 'over ' : '';
+  const limit = `${over}${text(body['bytes'])} bytes used ${text(body['used'] ?? 0)} bytes`;
+  return [`${verb} quota ${at} { ${limit} ; }`];
+}
+
+function helperLines(verb: string, body: JsonObject): string[] {
+  const at = place(body, ['table', 'name']);
+  if (verb !== 'add' && verb !== 'create') return [`${verb} ct helper ${at}`];
+  const l3proto = body['l3proto'] === undefined ? '' : ` l3proto ${text(body['l3proto'])};`;
+  const helper = `type "${text(body['type'])}" protocol ${text(body['protocol'])};${l3proto}`;
+  return [`${verb} ct helper ${at} { ${helper} }`];
 }
 
 function setLines(verb: string, kind: string, body: JsonObject): string[] {

@@ -46,6 +46,8 @@ const STATEMENTS: Record<string, (value: unknown) => string> = {
   mangle: mangleText,
   vmap: (value) => mapText(value, 'vmap'),
   set: setText,
+  quota: quotaText,
+  'ct helper': (value) => `ct helper set "${scalar(value)}"`,
   flow: (value) => `flow add ${scalar(isObject(value) ? value['flowtable'] : value)}`,
   snat: (value) => natText('snat', value),
   dnat: (value) => natText('dnat', value),
@@ -184,6 +186,18 @@ function counterText(value: unknown): string {
   if (typeof value === 'string') return `counter name "${value}"`;
   if (!isObject(value)) return 'counter';
   return `counter packets ${scalar(value['packets'])} bytes ${scalar(value['bytes'])}`;
+}
+
+function quotaText(value: unknown): string {
+  if (typeof value === 'string') return `quota name "${value}"`;
+  const quota = objectOf(value, 'quota statement');
+  const over = quota['inv'] === true ? 'over ' : '';
+  const unit = scalar(quota['val_unit'] ?? 'bytes');
+  const used =
+    quota['used'] === undefined
+      ? ''
+      : ` used ${scalar(quota['used'])} ${scalar(quota['used_unit'] ?? 'bytes')}`;
+  return `quota ${over}${scalar(quota['val'])} ${unit}${used}`;
 }
 
 function limitText(value: unknown): string {

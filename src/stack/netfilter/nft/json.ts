@@ -6,8 +6,9 @@ import { ctSetJson } from './ct-statements.ts';
 import { typesOf } from './fields.ts';
 import { limitJson } from './limit.ts';
 import { natJson } from './nat-print.ts';
+import { quotaJson } from './quota.ts';
 import { isImplied } from './print.ts';
-import type { Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
+import type { Chain, FlowTableConfig, Rule, Table } from './ruleset.ts';
 import { setUpdateJson } from './set-statement.ts';
 import { mapRefJson, rhsJson } from './set-print.ts';
 import { jsonScalar } from './types.ts';
@@ -33,14 +34,6 @@ export function jsonDocument(objects: readonly unknown[]): string {
 
 export function tableJson(table: Table): unknown {
   return { table: { family: table.family, name: table.name, handle: table.handle } };
-}
-
-export function counterJson(table: Table, counter: Counter): unknown {
-  const [packets, bytes] = counter.values;
-  const { family, name } = table;
-  return {
-    counter: { family, name: counter.name, table: name, handle: counter.handle, packets, bytes },
-  };
 }
 
 export function flowTableJson(table: Table, ft: FlowTableConfig): unknown {
@@ -87,7 +80,7 @@ export function ruleJson(table: Table, chain: Chain, rule: Rule): unknown {
 }
 
 /** What a bare `reject` is in a family. */
-const REJECT_TYPES = { ip: 'icmp', ip6: 'icmpv6', inet: 'icmpx' } as const;
+const REJECT_TYPES = { ip: 'icmp', ip6: 'icmpv6', inet: 'icmpx', netdev: 'icmpx' } as const;
 
 function statementJson(s: Statement, family: Family): unknown {
   switch (s.kind) {
@@ -97,6 +90,10 @@ function statementJson(s: Statement, family: Family): unknown {
       return { counter: { packets: s.values[0], bytes: s.values[1] } };
     case 'counter-name':
       return { counter: s.name };
+    case 'quota':
+      return quotaJson(s.quota);
+    case 'quota-name':
+      return { quota: s.name };
     case 'jump':
       return { [s.goto ? 'goto' : 'jump']: { target: s.chain } };
     case 'flow':

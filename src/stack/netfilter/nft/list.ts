@@ -1,26 +1,13 @@
-// `nft list …` and `nft reset counters`: which parts of the rule set a command names, as text or JSON.
+// `nft list …` and `nft reset counters|quotas`: which parts of the rule set a command names, as text or JSON.
 
 import { ENOENT, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
 import type { Command } from './command-parser.ts';
-import { ctHelperJson, printCtHelper } from './ct-statements.ts';
-import {
-  chainJson,
-  counterJson,
-  flowTableJson,
-  jsonDocument,
-  ruleJson,
-  tableJson,
-} from './json.ts';
+import { chainJson, flowTableJson, jsonDocument, ruleJson, tableJson } from './json.ts';
 import { NftError } from './lexer.ts';
-import {
-  handleText,
-  printChain,
-  printCounter,
-  printFlowTable,
-  printTable,
-  wrapTable,
-} from './print.ts';
-import type { CtHelper, Ruleset, Table } from './ruleset.ts';
+import { handleText, objectJson, objectsOf, printObject } from './objects.ts';
+import type { NamedObject } from './objects.ts';
+import { printChain, printFlowTable, printTable, wrapTable } from './print.ts';
+import type { Ruleset, Table } from './ruleset.ts';
 import type { NamedSet } from './set-model.ts';
 import { printSet, setJson } from './set-print.ts';
 
@@ -36,11 +23,12 @@ export function listCommand(ruleset: Ruleset, command: Command, options: ListOpt
     ? jsonDocument(listJson(tables, command))
     : listText(tables, command, options.handles);
   if (command.verb === 'reset') {
-    if (command.object !== 'counter' && command.object !== 'counters')
-      refuse(EOPNOTSUPP, command.place.start, command.place.end);
+    if (!RESETTABLE.has(command.object)) refuse(EOPNOTSUPP, command.place.start, command.place.end);
     for (const table of tables)
-      for (const counter of table.counters)
-        if (command.object === 'counters' || counter.name === command.name) counter.values.fill(0);
+      for (const { object, item } of namedObjects(table, command)) {
+        if (object === 'counter') item.values.fill(0);
+        if (object === 'quota') item.used.fill(0);
+      }
   }
   return text;
 }
@@ -58,12 +46,23 @@ function selectTables(ruleset: Ruleset, command: Command): Table[] {
   const exists =
     name === '' ||
     (object === 'chain' && table.chain(name) !== undefined) ||
-    (object === 'counter' && table.counter(name) !== undefined) ||
+    (isNamedObject(object) && namedObjects(table, command).length > 0) ||
     ((object === 'set' || object === 'map') && setsOf(table, command).length > 0) ||
-    (object === 'ct helper' && table.helper(name) !== undefined) ||
     (object === 'flowtable' && table.flowtable(name) !== undefined);
   if (!exists) refuse(ENOENT, command.namePlace.start, command.namePlace.end);
   return [table];
+}
+
+const RESETTABLE = new Set(['counter', 'counters', 'quota', 'quotas']);
+
+function isNamedObject(object: string): boolean {
+  return RESETTABLE.has(object) || object === 'ct helper' || object === 'ct helpers';
+}
+
+/** The counters, quotas or ct helpers that a command names. */
+function namedObjects(table: Table, { object, name }: Command): NamedObject[] {
+  const kind = object.replace(/s$/, '');
+  return objectsOf(table).filter((o) => o.object === kind && (name === '' || o.item.name === name));
 }
 
 /** The sets or maps that a command names. */
@@ -88,22 +87,13 @@ function listText(tables: readonly Table[], command: Command, handles: boolean):
         const list = t.flowtables.filter((f) => picked(f.name));
         return wrapTable(t, [list.map((f) => printFlowTable(f, handles)).join('')], false);
       }
-      if (object === 'counters' || object === 'counter') {
-        const list = t.counters.filter((c) => picked(c.name));
-        return wrapTable(t, [list.map((c) => printCounter(c, handles)).join('')], false);
+      if (isNamedObject(object)) {
+        const list = namedObjects(t, command);
+        return wrapTable(t, [list.map((o) => printObject(o, handles)).join('')], false);
       }
       if (isSetObject(object)) {
         const list = setsOf(t, command).map((s) => printSet(s, handleText(s.handle, handles)));
         return wrapTable(t, [list.join('')], false);
-      }
-      if (object === 'ct helpers' || object === 'ct helper') {
-        const list = t.helpers.filter((h) => picked(h.name));
-        const tailOf = (h: CtHelper): string => (handles ? ` # handle ${h.handle}` : '');
-        return wrapTable(
-          t,
-          list.map((h) => printCtHelper(h, tailOf(h))),
-          false,
-        );
       }
       const list = t.chains.filter((c) => picked(c.name));
       const bare = object === 'chains';
@@ -120,12 +110,10 @@ function listJson(tables: readonly Table[], command: Command): unknown[] {
   const out: unknown[] = [];
   for (const t of tables) {
     if (whole || object === 'tables') out.push(tableJson(t));
-    if (whole || object === 'counters' || object === 'counter')
-      for (const c of t.counters) if (picked(c.name)) out.push(counterJson(t, c));
+    const objects = whole ? objectsOf(t) : isNamedObject(object) ? namedObjects(t, command) : [];
+    for (const o of objects) out.push(objectJson(t, o));
     if (whole) for (const s of t.sets) out.push(setJson(t, s));
     else if (isSetObject(object)) for (const s of setsOf(t, command)) out.push(setJson(t, s));
-    if (whole || object === 'ct helper' || object === 'ct helpers')
-      for (const h of t.helpers) if (picked(h.name)) out.push(ctHelperJson(t.family, t.name, h));
     if (whole || object === 'flowtables' || object === 'flowtable')
       for (const f of t.flowtables) if (picked(f.name)) out.push(flowTableJson(t, f));
     if (whole || object === 'chains' || object === 'chain') {

@@ -6,7 +6,8 @@
 
 import type { Statement } from './ast.ts';
 import type { Change } from './changes.ts';
-import { chainJson, counterJson, jsonText, ruleJson, tableJson } from './json.ts';
+import { chainJson, jsonText, ruleJson, tableJson } from './json.ts';
+import { deletedJson, objectJson, printObjectLine } from './objects.ts';
 import { printRule } from './print.ts';
 import { priorityText } from './ruleset.ts';
 import type { Chain, Rule } from './ruleset.ts';
@@ -39,10 +40,10 @@ function textOf(change: Change): string {
       return `${verb} table ${at}`;
     case 'chain':
       return `${verb} chain ${at} ${change.chain.name}${verb === 'add' ? hookLine(change.chain) : ''}`;
-    case 'counter': {
-      const [packets, bytes] = change.counter.values;
-      const body = verb === 'add' ? ` { packets ${packets} bytes ${bytes} } ` : '';
-      return `${verb} counter ${at} ${change.counter.name}${body}`;
+    case 'object': {
+      const { named } = change;
+      const body = verb === 'add' ? ` ${printObjectLine(named)}` : '';
+      return `${verb} ${named.object} ${at} ${named.item.name}${body}`;
     }
     case 'set': {
       const { set } = change;
@@ -94,8 +95,8 @@ function jsonOf(change: Change): unknown {
       if (verb === 'add') return chainJson(table, chain);
       return { chain: { family, table: name, name: chain.name, handle: chain.handle } };
     }
-    case 'counter':
-      return counterJson(table, change.counter);
+    case 'object':
+      return verb === 'add' ? objectJson(table, change.named) : deletedJson(table, change.named);
     case 'set': {
       const { set } = change;
       if (verb === 'add') return setJson(table, set, false);

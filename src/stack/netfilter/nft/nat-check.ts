@@ -45,6 +45,8 @@ export function checkNat(family: Family, statements: readonly Statement[]): void
         transport ||= protocolsOf(s).every(hasPorts);
     }
     if (s.kind !== 'nat') continue;
+    if (family === 'netdev')
+      throw new NftError('NAT is only supported for IPv4/IPv6', s.start, s.start + s.nat.length);
     settleFamily(family, s, network);
     const mapped = s.map !== null && hasPorts(s.map.key.l4proto);
     if (s.port !== null && !transport && !mapped)

@@ -96,6 +96,7 @@ interface Registration {
 
 /** AF numbers that a table's chains see. */
 function familiesOf(family: Family): number[] {
+  if (family === 'netdev') return [];
   return family === 'inet' ? [2, 10] : family === 'ip' ? [2] : [10];
 }
 
@@ -167,7 +168,8 @@ export class Nft {
     const document = options.json ? parseJson(source) : undefined;
     if (document !== undefined) return this.runJson(document, options);
     try {
-      const commands = parseCommands(source);
+      // A command line ends in a newline.
+      const commands = parseCommands(file === null ? `${source}\n` : source);
       if (commands.length === 0 && file === null)
         throw new NftError('syntax error, unexpected end of file', 0, 1);
       return { status: 0, stdout: this.execute(commands, options), stderr: '' };

@@ -1,20 +1,17 @@
 // Rule sets as `nft list` prints them (nftables 1.0.6).
 
 import type { MatchStatement, Statement } from './ast.ts';
-import { printCtHelper, printCtSet } from './ct-statements.ts';
+import { printCtSet } from './ct-statements.ts';
 import { SOURCE_META, META_L4PROTO, META_NFPROTO, typesOf } from './fields.ts';
 import { printLimit } from './limit.ts';
 import { printNat } from './nat-print.ts';
+import { handleText, objectsOf, printObject } from './objects.ts';
+import { printQuotaLimit } from './quota.ts';
 import { priorityText } from './ruleset.ts';
-import type { BaseHook, Chain, Counter, FlowTableConfig, Rule, Table } from './ruleset.ts';
+import type { BaseHook, Chain, FlowTableConfig, Rule, Table } from './ruleset.ts';
 import { printSetUpdate } from './set-statement.ts';
 import { printMapRef, printRhs, printSet } from './set-print.ts';
 import { formatScalar } from './types.ts';
-
-/** ` # handle N`, or nothing. */
-export function handleText(handle: number, handles: boolean): string {
-  return handles ? ` # handle ${handle}` : '';
-}
 
 /** A whole table, or those parts that `only` picks. */
 export function printTable(
@@ -23,11 +20,9 @@ export function printTable(
   only: (part: string) => boolean,
 ): string {
   const parts: string[] = [];
-  if (only('counter')) for (const c of table.counters) parts.push(printCounter(c, handles));
+  if (only('object')) for (const o of objectsOf(table)) parts.push(printObject(o, handles));
   if (only('set'))
     for (const s of table.sets) parts.push(printSet(s, handleText(s.handle, handles)));
-  if (only('ct helper'))
-    for (const h of table.helpers) parts.push(printCtHelper(h, handleText(h.handle, handles)));
   if (only('flowtable')) for (const f of table.flowtables) parts.push(printFlowTable(f, handles));
   if (only('chain')) for (const c of table.chains) parts.push(printChain(c, handles));
   return wrapTable(table, parts, handles);
@@ -37,11 +32,6 @@ export function printTable(
 export function wrapTable(table: Table, parts: readonly string[], handles: boolean): string {
   const tail = handleText(table.handle, handles);
   return `table ${table.family} ${table.name} {${tail}\n${parts.join('\n')}}\n`;
-}
-
-export function printCounter(counter: Counter, handles: boolean): string {
-  const [packets, bytes] = counter.values;
-  return `\tcounter ${counter.name} {${handleText(counter.handle, handles)}\n\t\tpackets ${packets} bytes ${bytes}\n\t}\n`;
 }
 
 export function printFlowTable(table: FlowTableConfig, handles: boolean): string {
@@ -98,6 +88,10 @@ function printStatement(s: Statement): string {
       return `counter packets ${s.values[0]} bytes ${s.values[1]}`;
     case 'counter-name':
       return `counter name "${s.name}"`;
+    case 'quota':
+      return `quota ${printQuotaLimit(s.quota)}`;
+    case 'quota-name':
+      return `quota name "${s.name}"`;
     case 'jump':
       return `${s.goto ? 'goto' : 'jump'} ${s.chain}`;
     case 'flow':

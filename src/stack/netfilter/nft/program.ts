@@ -10,6 +10,7 @@ import type { HookState } from '../hooks.ts';
 import type { NatRange } from '../nat/range.ts';
 import type { LimitStatement } from './ast.ts';
 import type { KeySet } from './key-set.ts';
+import type { QuotaLimit } from './quota.ts';
 import type { SetUpdater } from './live-set.ts';
 
 /** RULE next handle */
@@ -77,6 +78,9 @@ export const OP_FIND = 30;
 /** UPDATE index: adds, updates or deletes the key in a set; fails when that ends the rule. */
 export const OP_UPDATE = 31;
 
+/** QUOTA index: fails beyond the quota (or within it, for `over`). */
+export const OP_QUOTA = 32;
+
 export const TEST_EQ = 0;
 export const TEST_NE = 1;
 export const TEST_RANGE = 2;
@@ -138,6 +142,7 @@ export class Program {
   readonly verdictMaps: Int32Array[] = [];
   readonly valueMaps: Int32Array[] = [];
   readonly keySets: KeySet[] = [];
+  readonly quotas: QuotaLimit[] = [];
   readonly updaters: SetUpdater[] = [];
   readonly limits: LimitStatement[] = [];
   readonly helpers: Helper[] = [];

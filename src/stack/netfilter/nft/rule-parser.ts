@@ -18,6 +18,7 @@ import { IPPROTO_TCP } from '../conntrack/tuple.ts';
 import { NftError, isKeyword } from './lexer.ts';
 import { parseLimit } from './limit.ts';
 import { parseNat } from './nat-parser.ts';
+import { parseQuotaLimit } from './quota.ts';
 import { unsupported } from './refusal.ts';
 import { parseSetUpdate } from './set-statement.ts';
 import { parseMapRef } from './set-parser.ts';
@@ -26,7 +27,7 @@ import { parseRhs } from './value-parser.ts';
 
 /** Words that begin statements which nft has and the model has not. */
 const UNSUPPORTED = new Set(
-  'quota queue dup fwd tproxy synproxy meter last xt numgen jhash symhash fib rt socket ipsec osf ether vlan arp sctp dccp ah esp comp exthdr hbh rt0 frag dst mh'.split(
+  'queue dup fwd tproxy synproxy meter last xt numgen jhash symhash fib rt socket ipsec osf ether vlan arp sctp dccp ah esp comp exthdr hbh rt0 frag dst mh'.split(
     ' ',
   ),
 );
@@ -70,6 +71,7 @@ function parseStatement(cursor: Cursor): Statement {
   if (word === 'counter') return parseCounter(cursor);
   if (word === 'flow') return parseFlow(cursor);
   if (word === 'limit') return parseLimit(cursor);
+  if (word === 'quota') return parseQuota(cursor);
   if (word === 'log') return parseLog(cursor);
   if (word === 'reject') return parseReject(cursor);
   if (word === 'comment') {
@@ -118,6 +120,13 @@ function parseCounter(cursor: Cursor): Statement {
     values[1] = cursor.number();
   }
   return { kind: 'counter', values };
+}
+
+function parseQuota(cursor: Cursor): Statement {
+  cursor.next();
+  if (!cursor.take('name')) return { kind: 'quota', quota: parseQuotaLimit(cursor) };
+  const name = cursor.word();
+  return { kind: 'quota-name', name: name.text, start: name.start, end: name.end };
 }
 
 function parseFlow(cursor: Cursor): Statement {

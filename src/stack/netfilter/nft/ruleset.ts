@@ -5,6 +5,7 @@
 
 import type { Binding } from '../flowtable/binding.ts';
 import type { Family, Statement } from './ast.ts';
+import type { QuotaLimit } from './quota.ts';
 import type { NamedSet } from './set-model.ts';
 
 export type ChainType = 'filter' | 'nat' | 'route';
@@ -39,6 +40,11 @@ export interface Counter {
   values: Float64Array;
 }
 
+export interface Quota extends QuotaLimit {
+  name: string;
+  handle: number;
+}
+
 /** An object `ct helper`. */
 export interface CtHelper {
   name: string;
@@ -66,6 +72,7 @@ export class Table {
   nextHandle = 1;
   readonly chains: Chain[] = [];
   readonly counters: Counter[] = [];
+  readonly quotas: Quota[] = [];
   /** Sets and maps share their names. */
   readonly sets: NamedSet[] = [];
   readonly helpers: CtHelper[] = [];
@@ -83,6 +90,10 @@ export class Table {
 
   counter(name: string): Counter | undefined {
     return this.counters.find((c) => c.name === name);
+  }
+
+  quota(name: string): Quota | undefined {
+    return this.quotas.find((q) => q.name === name);
   }
 
   set(name: string): NamedSet | undefined {

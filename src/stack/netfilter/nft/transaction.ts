@@ -1,7 +1,7 @@
 // Changes of the rule set: commands are applied to a copy, which replaces the rule set only when all of them could be done
 // (nf_tables' batch). Refusals carry the kernel's errno text and the place in the source that nft underlines.
 
-import { EEXIST, ENOENT, EOPNOTSUPP } from '../../../../driver/errno.ts';
+import { EEXIST, ENOENT, EOPNOTSUPP, EPROTO } from '../../../../driver/errno.ts';
 import type { Binding } from '../flowtable/binding.ts';
 import type { Place, SetElement, Statement } from './ast.ts';
 import type { ChainSpec, CounterSpec, FlowTableSpec } from './block-parser.ts';
@@ -12,6 +12,9 @@ import { helperOf } from '../conntrack/helpers.ts';
 import type { HelperSpec } from './ct-statements.ts';
 import { chainOf, tableOf } from './lookup.ts';
 import { refuseByKernel } from './refusal.ts';
+import { needsConntrack } from './compile.ts';
+import type { NamedObject } from './objects.ts';
+import type { QuotaSpec } from './quota.ts';
 import { applyDelete, applyFlush } from './deletion.ts';
 import { addSet, changeElements } from './set-transaction.ts';
 import { checkSetUse, checkTarget, hasAnonymousSet } from './set-use.ts';
@@ -45,6 +48,7 @@ export function copyRuleset(from: Ruleset): Ruleset {
       copy.chains.push({ ...chain, base, rules: [...chain.rules] });
     }
     copy.counters.push(...table.counters);
+    copy.quotas.push(...table.quotas);
     for (const set of table.sets) copy.sets.push({ ...set, elements: [...set.elements] });
     copy.helpers.push(...table.helpers);
     for (const ft of table.flowtables) copy.flowtables.push({ ...ft, devices: [...ft.devices] });
@@ -92,7 +96,8 @@ function applyAdd(
     }
     for (const chain of command.chains) addChain(table, chain, command, check, changes);
     for (const counter of command.counters) addCounter(table, counter, command, changes);
-    for (const helper of command.helpers) addHelper(table, helper, command);
+    for (const quota of command.quotas) addQuota(table, quota, command, changes);
+    for (const helper of command.helpers) addHelper(table, helper, command, changes);
     for (const set of command.sets)
       addSet(table, set, command.verb === 'create', command.place, changes);
     for (const ft of command.flowtables) addFlowTable(table, ft, ft.place, command, check);
@@ -113,7 +118,8 @@ function applyAdd(
     addRules(table, chain, changes);
   }
   for (const counter of command.counters) addCounter(table, counter, command, changes);
-  for (const helper of command.helpers) addHelper(table, helper, command);
+  for (const quota of command.quotas) addQuota(table, quota, command, changes);
+  for (const helper of command.helpers) addHelper(table, helper, command, changes);
   for (const set of command.sets)
     addSet(table, set, command.verb === 'create', command.place, changes);
   for (const ft of command.flowtables) addFlowTable(table, ft, command.place, command, check);
@@ -151,9 +157,10 @@ function addChain(
   old.base.policy = spec.policy;
 }
 
-/** An ingress chain: of an inet table, type filter, on devices that exist. */
+/** An ingress chain: of an inet or netdev table, type filter, on devices that exist. */
 function checkIngress(table: Table, base: BaseHook, place: Place, check: FlowTableCheck): void {
-  if (table.family !== 'inet' || base.type !== 'filter') refuseByKernel(EOPNOTSUPP, place);
+  const hasIngress = table.family === 'inet' || table.family === 'netdev';
+  if (!hasIngress || base.type !== 'filter') refuseByKernel(EOPNOTSUPP, place);
   const { errno } = check.bind(null, base.devices, false);
   if (errno !== 0) refuseByKernel(errno, place);
 }
@@ -198,16 +205,31 @@ function addCounter(table: Table, spec: CounterSpec, command: Command, changes: 
   const old = table.counter(spec.name);
   if (old !== undefined) {
     if (command.verb === 'create') refuseByKernel(EEXIST, spec.place);
-    changes.push({ verb: 'add', object: 'counter', table, counter: old });
+    tellObject(table, { object: 'counter', item: old }, changes);
     return;
   }
   const values = Float64Array.of(spec.packets, spec.bytes);
   const counter = { name: spec.name, handle: table.nextHandle++, values };
   table.counters.push(counter);
-  changes.push({ verb: 'add', object: 'counter', table, counter });
+  tellObject(table, { object: 'counter', item: counter }, changes);
 }
 
-function addHelper(table: Table, spec: HelperSpec, command: Command): void {
+function tellObject(table: Table, named: NamedObject, changes: Change[]): void {
+  changes.push({ verb: 'add', object: 'object', table, named });
+}
+
+/** A quota that is there takes the new limit and what is said to be used. */
+function addQuota(table: Table, spec: QuotaSpec, command: Command, changes: Change[]): void {
+  const old = table.quota(spec.name);
+  if (old !== undefined && command.verb === 'create') refuseByKernel(EEXIST, spec.place);
+  const { name, over, bytes, used } = spec;
+  const quota = { name, handle: old?.handle ?? table.nextHandle++, over, bytes, used };
+  if (old === undefined) table.quotas.push(quota);
+  else table.quotas.splice(table.quotas.indexOf(old), 1, quota);
+  tellObject(table, { object: 'quota', item: quota }, changes);
+}
+
+function addHelper(table: Table, spec: HelperSpec, command: Command, changes: Change[]): void {
   if (table.helper(spec.name) !== undefined) {
     if (command.verb === 'create') refuseByKernel(EEXIST, spec.place);
     return;
@@ -215,7 +237,9 @@ function addHelper(table: Table, spec: HelperSpec, command: Command): void {
   const { name, type, protocol } = spec;
   if (helperOf(type, protocol) === null) refuseByKernel(ENOENT, spec.place);
   const l3proto = spec.l3proto ?? table.family;
-  table.helpers.push({ name, handle: table.nextHandle++, type, protocol, l3proto });
+  const helper = { name, handle: table.nextHandle++, type, protocol, l3proto };
+  table.helpers.push(helper);
+  tellObject(table, { object: 'ct helper', item: helper }, changes);
 }
 
 function addFlowTable(
@@ -281,6 +305,13 @@ function addRule(table: Table, command: Command, changes: Change[]): void {
   changes.push({ verb, object: 'rule', table, chain, rule });
 }
 
+/** Conntrack does not see packets at a device. */
+function refuseTracking(s: Statement): void {
+  if (!needsConntrack([s])) return;
+  const key = s.kind === 'match' ? s.left.place : undefined;
+  refuseByKernel(EPROTO, key ?? { start: 0, end: 0 });
+}
+
 function makeRule(table: Table, chain: Chain, statements: Statement[]): Chain['rules'][number] {
   checkNat(table.family, statements);
   let comment: string | null = null;
@@ -292,6 +323,8 @@ function makeRule(table: Table, chain: Chain, statements: Statement[]): Chain['r
     if (s.kind === 'nat') checkNatMap(table, s);
     if (s.kind === 'comment') comment = s.text;
     if (s.kind === 'counter-name' && table.counter(s.name) === undefined) refuseByKernel(ENOENT, s);
+    if (s.kind === 'quota-name' && table.quota(s.name) === undefined) refuseByKernel(ENOENT, s);
+    if (table.family === 'netdev') refuseTracking(s);
     if (s.kind === 'ct-set' && s.key === 'helper' && table.helper(s.name) === undefined)
       refuseByKernel(ENOENT, s);
     if (s.kind === 'jump') checkTarget(table, s.chain, s);
