@@ -67,7 +67,7 @@ class Machine {
       this.run(`ip neigh add ${address} lladdr 02:00:00:00:00:0a dev ${dev} nud permanent`);
     const rules = `table inet t { counter seen { }
       ${flowtable}
-      chain fwd { type filter hook forward priority 0
+      chain forwarded { type filter hook forward priority 0
         counter name seen
         ct state new,established ${add}
       }

@@ -45,7 +45,7 @@ const HOOKS = new Set('prerouting input forward output postrouting ingress egres
 
 /** Ends an item of a block: a newline or semicolon must stand before the brace (nft 1.0.6). */
 function endItem(cursor: Cursor): void {
-  if (cursor.token.kind !== 'newline' && !cursor.is(';')) cursor.fail();
+  if (cursor.token.kind !== 'newline' && !cursor.is(';')) cursor.fail('newline or semicolon');
   cursor.skipSeparators();
 }
 
@@ -78,7 +78,7 @@ export function parseChainBody(cursor: Cursor, command: Named): ChainSpec {
 }
 
 function parsePolicy(cursor: Cursor): 'accept' | 'drop' {
-  if (!cursor.is('accept') && !cursor.is('drop')) cursor.fail();
+  if (!cursor.is('accept') && !cursor.is('drop')) cursor.fail("accept or drop or '$'");
   return cursor.next().text as 'accept' | 'drop';
 }
 

@@ -157,7 +157,7 @@ function parseArguments(cursor: Cursor, command: Command): void {
     if (cursor.is('{') && (verb === 'add' || verb === 'create')) parseTableBlock(cursor, command);
     return;
   }
-  const name = cursor.word();
+  const name = cursor.name();
   command.name = name.text;
   command.namePlace = { start: name.start, end: name.end };
   if (object === 'rule') {
@@ -170,7 +170,7 @@ function parseArguments(cursor: Cursor, command: Command): void {
     return;
   }
   if (verb === 'rename') {
-    const renamed = cursor.word();
+    const renamed = cursor.name();
     command.newName = renamed.text;
     command.newNamePlace = { start: renamed.start, end: renamed.end };
     return;
@@ -191,7 +191,7 @@ function parseArguments(cursor: Cursor, command: Command): void {
 }
 
 function takeTable(cursor: Cursor, command: Command): void {
-  const table = cursor.word();
+  const table = cursor.name();
   command.table = table.text;
   command.tablePlace = { start: table.start, end: table.end };
 }
@@ -219,7 +219,7 @@ function parseTableBlock(cursor: Cursor, command: Command): void {
     if (!BLOCKS.has(object.text)) cursor.fail();
     cursor.next();
     if (object.text === 'ct' && objectName(cursor, 'ct') !== 'ct helper') cursor.fail();
-    const name = cursor.word();
+    const name = cursor.name();
     const inner = { ...command, name: name.text, namePlace: { start: name.start, end: name.end } };
     if (object.text === 'chain') command.chains.push(parseChainBody(cursor, inner));
     else if (object.text === 'counter') command.counters.push(parseCounterBody(cursor, inner));
@@ -230,7 +230,8 @@ function parseTableBlock(cursor: Cursor, command: Command): void {
     else if (object.text === 'ct')
       command.helpers.push(parseCtHelper(cursor, name.text, inner.namePlace));
     else command.flowtables.push(parseFlowTableBody(cursor, inner));
-    if (cursor.token.kind !== 'newline' && !cursor.is(';') && !cursor.is('}')) cursor.fail();
+    if (cursor.token.kind !== 'newline' && !cursor.is(';') && !cursor.is('}'))
+      cursor.fail('newline or semicolon');
     cursor.skipSeparators();
   }
   cursor.expect('}');

@@ -1,6 +1,6 @@
 // A place in the token list, with the expectations that give nft's error messages.
 
-import { NftError, tokenName } from './lexer.ts';
+import { NftError, isKeyword, tokenName } from './lexer.ts';
 import type { Token } from './lexer.ts';
 
 export class Cursor {
@@ -45,13 +45,19 @@ export class Cursor {
 
   /** A word of any kind (names). */
   word(): Token {
-    if (this.token.kind !== 'word' && this.token.kind !== 'quoted') this.fail();
+    if (this.token.kind !== 'word' && this.token.kind !== 'quoted') this.fail('string');
     return this.next();
+  }
+
+  /** A word that names something: none that nft keeps for itself (`chain fwd`, `set drop`). */
+  name(): Token {
+    if (isKeyword(this.token)) this.fail('string');
+    return this.word();
   }
 
   /** A decimal or hexadecimal number. */
   number(): number {
-    if (this.token.kind !== 'number') this.fail();
+    if (this.token.kind !== 'number') this.fail('number');
     return Number(this.next().text);
   }
 

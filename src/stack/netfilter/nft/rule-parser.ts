@@ -32,10 +32,23 @@ const UNSUPPORTED = new Set(
   ),
 );
 
+/** Statements that end a rule: nothing may follow. */
+const TERMINAL = new Set<Statement['kind']>(['accept', 'drop', 'return', 'jump', 'reject', 'nat']);
+
 /** Parses statements up to the end of the rule. */
 export function parseStatements(cursor: Cursor): Statement[] {
   const statements: Statement[] = [];
-  while (!cursor.atEnd) statements.push(parseStatement(cursor));
+  let terminal: Place | null = null;
+  while (!cursor.atEnd) {
+    const { start, end: wordEnd } = cursor.token;
+    const s = parseStatement(cursor);
+    const { end } = cursor.tokens[cursor.at - 1];
+    statements.push(s);
+    if (s.kind === 'comment') continue;
+    if (terminal !== null)
+      throw new NftError('Statement after terminal statement has no effect', start, end, terminal);
+    if (TERMINAL.has(s.kind)) terminal = { start, end: s.kind === 'nat' ? wordEnd : end };
+  }
   if (statements.length === 0) cursor.fail();
   return withDependencies(statements);
 }

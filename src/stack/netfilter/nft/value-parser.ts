@@ -108,6 +108,8 @@ function parseSet(cursor: Cursor, field: ValueType): Rhs {
     cursor.skipNewlines();
     if (!cursor.take(',')) break;
     cursor.skipNewlines();
+    // nft takes `22, , 443`.
+    if (cursor.take(',')) cursor.skipNewlines();
   }
   cursor.expect('}');
   const types = typesOf(field);

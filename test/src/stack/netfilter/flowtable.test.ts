@@ -54,7 +54,7 @@ function frame(options: Options): Uint8Array {
 const rules = (more = '', extra = ''): string => `table inet t {
   flowtable f { hook ingress priority 0; devices = { rc, rs }; ${more} }
   counter after { }
-  chain fwd {
+  chain forwarded {
     type filter hook forward priority 0; ${extra}
     meta l4proto { tcp, udp } flow add @f counter
     counter name after

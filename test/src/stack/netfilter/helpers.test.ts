@@ -28,7 +28,7 @@ const rules = (nat: string): string => `table inet t {
 		udp dport 69 ct helper set "tftp-std"
 	}
 
-	chain fwd {
+	chain forwarded {
 		type filter hook forward priority filter; policy accept;
 		ct state related counter packets 0 bytes 0
 		ct state established flow add @f
@@ -104,10 +104,10 @@ describe('FTP', () => {
     );
     rig.send('c', { flags: 'S', seq: 9000, sport: 4001, dport: 40000 });
     expect(rig.command('conntrack -L expect').stdout).toBe('');
-    expect(rig.shell('nft list chain inet t fwd')).toContain('related counter packets 1 ');
+    expect(rig.shell('nft list chain inet t forwarded')).toContain('related counter packets 1 ');
     control.say('c', 'PORT 192,168,1,2,195,80\r\n');
     rig.send('s', { src: '10.0.0.2', dst: '192.168.1.2', sport: 20, dport: 50000, flags: 'S' });
-    expect(rig.shell('nft list chain inet t fwd')).toContain('related counter packets 2 ');
+    expect(rig.shell('nft list chain inet t forwarded')).toContain('related counter packets 2 ');
     expect(rig.listed().filter((line) => line.includes('helper=ftp'))).toHaveLength(1);
   });
 

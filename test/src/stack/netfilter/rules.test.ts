@@ -208,7 +208,7 @@ describe(`rules (seed ${SEED})`, () => {
           const policy = dropByDefault ? 'drop' : 'accept';
           const base = `type filter hook forward priority 0; policy ${policy};\n`;
           const stack = new NfStack();
-          const chains = text('sub', sub, '') + text('fwd', rules, base);
+          const chains = text('sub', sub, '') + text('forwarded', rules, base);
           const source = `table inet t {\n${SETS}${chains}}\n`;
           expect(stack.nf.nft.load(source)).toBe('');
           const listed = stack.nf.nft.run(['list', 'ruleset']).stdout;
