@@ -35,6 +35,8 @@ export interface TcAction {
   index: number;
   /** Header of each `munge` of a pedit, in order. */
   headers: string[];
+  /** Nothing but its index was given: an action that exists already is meant. */
+  isReference: boolean;
 }
 
 export type TcControl =
@@ -50,14 +52,28 @@ export function parseTcActions(words: Words): Action[] {
   });
 }
 
-/** As parseTcActions, each action as a whole, with the place of its control. */
-export function parseTcActionList(words: Words): (TcAction & { at: Place })[] {
+/**
+ * As parseTcActions, each action as a whole, with the place of its control. `mayRefer`: `KIND index N` alone stands for an action that the
+ * machine has.
+ */
+export function parseTcActionList(words: Words, mayRefer = false): (TcAction & { at: Place })[] {
   const actions: (TcAction & { at: Place })[] = [];
   do {
-    actions.push(parseOne(words));
+    actions.push((mayRefer ? parseReference(words) : null) ?? parseOne(words));
     words.takeIf('action', 'actions');
   } while (!words.done);
   return actions;
+}
+
+/** `KIND index N` and nothing more that says what the action does; null where there is more. */
+function parseReference(words: Words): (TcAction & { at: Place }) | null {
+  const kind = words.peek();
+  const isKind = kind === 'gact' || Object.hasOwn(PARSERS, kind);
+  if (!isKind || words.peekAfter(kind) !== 'index') return null;
+  const at = words.at;
+  words.take(kind);
+  const number = takeCommon(words);
+  return { kind, steps: [], control: null, index: number, headers: [], isReference: true, at };
 }
 
 function parseOne(words: Words): TcAction & { at: Place } {
@@ -66,7 +82,8 @@ function parseOne(words: Words): TcAction & { at: Place } {
     const at = words.at;
     const control = takeControl(words);
     if (control === null) words.fail('a control word');
-    return { kind: 'gact', steps: [], control, index: takeCommon(words), headers: [], at };
+    const gact = { kind: 'gact', steps: [], control, index: takeCommon(words), headers: [] };
+    return { ...gact, isReference: false, at };
   }
   const word = words.peek();
   const parse = PARSERS[word] as ActionParser | undefined;
@@ -85,7 +102,8 @@ function parseOne(words: Words): TcAction & { at: Place } {
       control = { kind: dflt === 'ok' ? 'pass' : 'pipe' };
     }
   }
-  return { kind: word, steps, control, index: takeCommon(words) || index, headers, at };
+  const given = takeCommon(words) || index;
+  return { kind: word, steps, control, index: given, headers, isReference: false, at };
 }
 
 /** Takes a control word; null when the next word is none. */

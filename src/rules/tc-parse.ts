@@ -82,7 +82,7 @@ export function parseTcFilter(words: Words): TcFilterSpec {
   const classifier = words.peek() === 'matchall' ? 'matchall' : 'flower';
   parseKeys(words, draft, protocol);
   let actions: TcAction[] = [];
-  if (words.takeIf('action', 'actions') !== '') actions = parseTcActionList(words);
+  if (words.takeIf('action', 'actions') !== '') actions = parseTcActionList(words, true);
   if (!words.done) words.fail('a key of flower, or action');
   const rule = draft.build(words.line.line, words.line.text);
   const { type, given } = protocol;

@@ -327,6 +327,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       this.addresses.deviceDown(dev);
       this.neigh.flushDevice(dev);
     } else if (event === 'unregister') {
+      this.tc.deviceGone(dev);
       for (const upper of this.links.vlansOn(dev)) this.links.remove(upper);
       this.addresses.flush(dev, AF_INET);
       this.addresses.flush(dev, AF_INET6);

@@ -2,6 +2,7 @@
 // the drivers, as the kernel's dump does.
 
 import type { NetDevice } from '../../../driver/netdev.ts';
+import type { TcActionInstance } from '../../stack/tc/action.ts';
 import type { TcBlock, TcChain, TcFilter, TcProto } from '../../stack/tc/block.ts';
 import type { TcQdisc } from '../../stack/tc/control.ts';
 import { failed, ok } from './command.ts';
@@ -11,6 +12,7 @@ import type { JsonNode } from './json-text.ts';
 import { actionNode, actionText } from './tc-show-actions.ts';
 import { filterNode, filterText, protocolName } from './tc-show.ts';
 import type { ShowOptions } from './tc-show-common.ts';
+import { TcUsageError } from './tc-selector.ts';
 import type { Selector } from './tc-selector.ts';
 
 export interface ListOptions {
@@ -52,7 +54,11 @@ export function listFilters(selector: Selector, options: ListOptions, ctx: Comma
 
 function selectedBlock(selector: Selector, ctx: CommandContext): TcBlock | null {
   const { tc } = ctx.stack;
-  if (selector.block > 0) return tc.sharedBlock(selector.block);
+  if (selector.block > 0) {
+    const block = tc.sharedBlock(selector.block);
+    if (block === null) throw new TcUsageError(1, `Cannot find block "${selector.block}"\n`);
+    return block;
+  }
   const dev = ctx.stack.links.byName(selector.dev);
   // Without a direction tc shows the root qdisc's filters: there are none.
   return dev === null || selector.direction === null ? null : tc.blockOf(dev, selector.direction);
@@ -155,6 +161,7 @@ function qdiscFields(qdisc: TcQdisc, withDev: boolean): [string, JsonNode][] {
   if (withDev) fields.push(['dev', qdisc.dev.name]);
   fields.push(['parent', 'ffff:fff1']);
   if (qdisc.ingress.index > 0) fields.push(['ingress_block', qdisc.ingress.index]);
+  if ((qdisc.egress?.index ?? 0) > 0) fields.push(['egress_block', qdisc.egress?.index ?? 0]);
   fields.push(['options', { fields: [] }]);
   return fields;
 }
@@ -163,7 +170,10 @@ function qdiscFields(qdisc: TcQdisc, withDev: boolean): [string, JsonNode][] {
 export function qdiscText(qdisc: TcQdisc, withDev: boolean): string {
   const dev = withDev ? `dev ${qdisc.dev.name} ` : '';
   const block = qdisc.ingress.index > 0 ? `ingress_block ${qdisc.ingress.index} ` : '';
-  return `${qdisc.kind} ffff: ${dev}parent ffff:fff1 ${block}`;
+  const egress = (qdisc.egress?.index ?? 0) > 0 ? `egress_block ${qdisc.egress?.index} ` : '';
+  // The ingress qdisc prints a rule of its own.
+  const rule = qdisc.kind === 'ingress' ? '---------------- ' : '';
+  return `${qdisc.kind} ffff: ${dev}parent ffff:fff1 ${block}${egress}${rule}`;
 }
 
 /** `tc chain show`. */
@@ -174,22 +184,37 @@ export function listChains(selector: Selector, options: ListOptions, ctx: Comman
     const items = chains.map(({ index }) => ({ fields: [['chain', index] as const] }));
     return `${jsonText({ items }, options.pretty)}\n`;
   }
-  const where = selector.block > 0 ? '' : 'parent ffff: ';
+  const shared = block !== null && block.index > 0 ? `block ${block.index} ` : 'parent ffff: ';
+  const where = selector.block > 0 ? '' : shared;
   return chains.map(({ index }) => `chain ${where}chain ${index} \n`).join('');
 }
 
-/** `tc actions ls action KIND`. */
+/** `tc actions ls action KIND`: nothing at all without any. */
 export function listActions(kind: string, options: ListOptions, ctx: CommandContext): string {
   const actions = ctx.stack.tc.actions.list(kind);
-  const show = showOptions(options, ctx);
+  if (actions.length === 0 && !options.json) return '';
+  return actionsText(actions, 0, options, ctx);
+}
+
+/** Actions as `tc actions` lists them, numbered from `first`; `get` (from 1) says that there are 0. */
+export function actionsText(
+  actions: readonly TcActionInstance[],
+  first: number,
+  options: ListOptions,
+  ctx: CommandContext,
+): string {
+  const count = first === 0 ? actions.length : 0;
+  const show = { ...showOptions(options, ctx), isAction: true };
   if (options.json) {
-    const items = actions.map((action, i) => actionNode(action, i, show));
-    const total: JsonNode = { fields: [['total acts', actions.length]] };
+    const items = actions.map((action, i) => actionNode(action, first + i, show));
+    const total: JsonNode = { fields: [['total acts', count]] };
     const list: JsonNode = { fields: [['actions', { items }]] };
     return `${jsonText({ items: actions.length > 0 ? [total, list] : [total] }, options.pretty)}\n`;
   }
-  const lines = actions.map((action, i) => `\taction order ${i}: ${actionText(action, show)}\n`);
-  return `total acts ${actions.length}\n\n${lines.join('')}`;
+  const lines = actions.map(
+    (action, i) => `\n\taction order ${first + i}: ${actionText(action, show)}`,
+  );
+  return `total acts ${count}\n${lines.join('')}`;
 }
 
 /** Name of a block in `tc monitor`. */

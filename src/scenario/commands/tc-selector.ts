@@ -1,6 +1,7 @@
 // Which filters a `tc filter show|get|del` or `tc chain` command is about: words in any order.
 
 import type { Direction } from '../../stack/tc/block.ts';
+import type { LogicalLine } from '../../rules/scan.ts';
 import { etherType } from '../../rules/names.ts';
 
 /** Ends the command with a message and a status. */
@@ -72,4 +73,15 @@ export function readSelector(words: readonly string[]): Selector {
       throw new TcUsageError(1, `Unknown filter "${word}", hence option is unparsable\n`);
   }
   return found;
+}
+
+/** Words as a line of rule text, so that the rule parsers read them. */
+export function lineOf(words: readonly string[]): LogicalLine {
+  let column = 1;
+  const placed = words.map((text) => {
+    const at = { line: 1, column };
+    column += text.length + 1;
+    return { text, at };
+  });
+  return { line: 1, text: words.join(' '), words: placed };
 }

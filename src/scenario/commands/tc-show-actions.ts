@@ -22,7 +22,7 @@ function controlText(control: TcControl | null): string {
 }
 
 function identity(action: TcActionInstance, options: ShowOptions): string {
-  return `index ${action.index} ref 1 bind 1${times(action, options)}`;
+  return `index ${action.index} ref ${action.refCount} bind ${action.bindCount}${times(action, options)}`;
 }
 
 function times(action: TcActionInstance, options: ShowOptions): string {
@@ -111,7 +111,7 @@ function policeText(action: TcActionInstance, options: ShowOptions): string {
   return (
     ` police 0x${action.index.toString(16)} rate ${rateText(step.rateBytesPerS)} ` +
     `burst ${sizeText(step.burstBytes)} mtu ${sizeText(step.mtuBytes || 2048)} ` +
-    `action ${exceed}${conform} overhead 0b \n\tref 1 bind 1 ${times(action, options)}`
+    `action ${exceed}${conform} overhead 0b \n\tref ${action.refCount} bind ${action.bindCount} ${times(action, options)}`
   );
 }
 
@@ -238,6 +238,7 @@ function statsText(action: TcActionInstance, options: ShowOptions): string {
         `\tSent hardware ${hardware.bytes} bytes ${hardware.packets} pkt\n`;
     text += '\tbacklog 0b 0p requeues 0\n';
   }
+  if (options.isAction === true) text += '\tnot_in_hw\n';
   if (action.usedHwStats !== 0) text += `\tused_hw_stats ${hwStatsName(action.usedHwStats)}\n`;
   return text.replace(/\n$/, '');
 }
@@ -270,8 +271,8 @@ function identityFields(action: TcActionInstance, options: ShowOptions): Fields 
 
 function refFields(action: TcActionInstance, options: ShowOptions): Fields {
   const fields: Fields = [
-    ['ref', 1],
-    ['bind', 1],
+    ['ref', action.refCount],
+    ['bind', action.bindCount],
   ];
   if (!options.stats) return fields;
   const installed = elapsed(options.nowPs, action.installedPs);
@@ -449,6 +450,7 @@ function statsFields(action: TcActionInstance, options: ShowOptions): Fields {
     stats.push(['backlog', 0], ['qlen', 0]);
     fields.push(['stats', { fields: stats }]);
   }
+  if (options.isAction === true) fields.push(['not_in_hw', true]);
   if (action.usedHwStats !== 0)
     fields.push(['used_hw_stats', { items: [hwStatsName(action.usedHwStats)] }]);
   return fields;

@@ -6,6 +6,8 @@ import { PS_PER_MS, PS_PER_S } from '../../../hw/time/units.ts';
 export interface ShowOptions {
   stats: boolean;
   nowPs: number;
+  /** An action by itself (`tc actions`), not one of a filter. */
+  isAction?: boolean;
 }
 
 /** Seconds since a time, and whether tc prints them: it leaves out what is less than a hundredth of a second. */

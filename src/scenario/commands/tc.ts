@@ -1,7 +1,7 @@
 // tc(8), iproute2 6.1.0: ingress and clsact qdiscs with flower and matchall filters, chains, action listings, `monitor`. Output,
 // errors and exit statuses as recorded (reference/offload): 1 for what the tool finds itself, 2 for what the kernel refuses.
 //
-// Not here: other qdiscs, classes, classifiers; `tc actions add`; `-b` files; `-d`, `-r`, `-n`.
+// Not here: other qdiscs, classes, classifiers; `-b` files; `-d`, `-r`, `-n`.
 
 import { strerror } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
@@ -9,17 +9,21 @@ import { RuleSyntaxError, Words } from '../../rules/scan.ts';
 import { parseTcFilter } from '../../rules/tc-parse.ts';
 import type { Answer } from '../../stack/answer.ts';
 import type { TcBlock } from '../../stack/tc/block.ts';
+import type { QdiscBlocks } from '../../stack/tc/control.ts';
 import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult, ShellCommand } from './command.ts';
+import { runActions } from './tc-actions.ts';
 import { watchTc } from './tc-monitor.ts';
-import { TcUsageError, readSelector } from './tc-selector.ts';
+import { TcUsageError, lineOf, readSelector } from './tc-selector.ts';
 import type { Selector } from './tc-selector.ts';
-import { getFilter, listActions, listChains, listFilters, listQdiscs } from './tc-list.ts';
+import { getFilter, listChains, listFilters, listQdiscs } from './tc-list.ts';
 import type { ListOptions } from './tc-list.ts';
 
 const QUOTE = "'";
 const SYNTAX_STATUS = 1;
 const REFUSED_STATUS = 2;
+/** invarg(): exit(-1). */
+const ARGUMENT_STATUS = 255;
 
 export const tc: ShellCommand = {
   name: 'tc',
@@ -98,12 +102,13 @@ function runQdisc(words: string[], options: ListOptions, ctx: CommandContext): C
   if (SHOW.includes(verb)) return ok(listQdiscs(words, options, ctx));
   if (!['add', 'del', 'delete', 'replace'].includes(verb)) return unknownVerb(verb, 'qdisc');
   let dev: NetDevice | null = null;
-  let block = 0;
+  const blocks: QdiscBlocks = { ingress: 0, egress: 0 };
   let kind = '';
   while (words.length > 0) {
     const word = words.shift() ?? '';
     if (word === 'dev') dev = deviceOf(words.shift() ?? '', ctx);
-    else if (word === 'ingress_block') block = Number(words.shift());
+    else if (word === 'ingress_block') blocks.ingress = blockNumber('ingress', words);
+    else if (word === 'egress_block') blocks.egress = blockNumber('egress', words);
     else if (word === 'parent' || word === 'handle') words.shift();
     else kind = word;
   }
@@ -113,7 +118,17 @@ function runQdisc(words: string[], options: ListOptions, ctx: CommandContext): C
   const { tc: control } = ctx.stack;
   if (verb === 'del' || verb === 'delete') return answerText(control.deleteQdisc(dev, kind), false);
   if (verb === 'replace' && control.qdiscs.has(dev)) return ok();
-  return answerText(control.addQdisc(dev, kind, block), false);
+  return answerText(control.addQdisc(dev, kind, blocks), false);
+}
+
+function blockNumber(direction: string, words: string[]): number {
+  const text = words.shift() ?? '';
+  const value = /^[0-9]+$/.test(text) ? Number(text) : 0;
+  if (value > 0 && value <= 0xffffffff) return value;
+  throw new TcUsageError(
+    ARGUMENT_STATUS,
+    `Error: argument "${text}" is wrong: invalid ${direction} block index value\n`,
+  );
 }
 
 function deviceOf(name: string, ctx: CommandContext): NetDevice {
@@ -135,6 +150,11 @@ function blockOf(selector: Selector, ctx: CommandContext): TcBlock {
   const block = control.blockOf(deviceOf(selector.dev, ctx), selector.direction ?? 'ingress');
   if (block === null)
     throw new TcUsageError(REFUSED_STATUS, `Error: Parent Qdisc doesn't exists.\n${tail}`);
+  if (block.index > 0) {
+    const said =
+      'This filter block is shared. Please use the block index to manipulate the filters';
+    throw new TcUsageError(REFUSED_STATUS, `Error: ${said}.\n${tail}`);
+  }
   return block;
 }
 
@@ -163,17 +183,6 @@ function runFilter(words: string[], options: ListOptions, ctx: CommandContext): 
   return answerText(control.setFilter(blockOf(selector, ctx), spec, verb), true);
 }
 
-/** Words as a line of rule text, so that the rule parsers read them. */
-function lineOf(words: readonly string[]): ConstructorParameters<typeof Words>[1] {
-  let column = 1;
-  const placed = words.map((text) => {
-    const at = { line: 1, column };
-    column += text.length + 1;
-    return { text, at };
-  });
-  return { line: 1, text: words.join(' '), words: placed };
-}
-
 function runChain(words: string[], options: ListOptions, ctx: CommandContext): CommandResult {
   const verb = words.shift() ?? '';
   const selector = readSelector(words);
@@ -184,15 +193,6 @@ function runChain(words: string[], options: ListOptions, ctx: CommandContext): C
   if (verb === 'del' || verb === 'delete')
     return answerText(control.deleteChain(block, selector.chain), true);
   return unknownVerb(verb, 'chain');
-}
-
-function runActions(words: string[], options: ListOptions, ctx: CommandContext): CommandResult {
-  const verb = words.shift() ?? '';
-  if (!SHOW.includes(verb)) return unknownVerb(verb, 'actions');
-  if (words[0] === 'action') words.shift();
-  const kind = words.shift() ?? '';
-  if (kind === '') return failed(SYNTAX_STATUS, 'Error: action kind is missing\n');
-  return ok(listActions(kind, options, ctx));
 }
 
 function runMonitor(_words: string[], _options: ListOptions, ctx: CommandContext): CommandResult {

@@ -1,7 +1,7 @@
 // Filters of one attachment point (struct tcf_block): chains of classifiers by preference, each with its filters.
 //
 // A block hangs on ingress or egress of one device, or under a number (`ingress_block N`) on several. Drivers see it as a flow
-// block; devices whose driver refused to bind count in `unboundCount`: skip_sw is impossible while there is one.
+// block; devices whose driver refused to bind count in `unbound`: skip_sw is impossible while there is one.
 
 import type { FlowBlock } from '../../../driver/flow-block.ts';
 import type { FlowMatch, FlowRule } from '../../../driver/flow-rule.ts';
@@ -56,7 +56,8 @@ export class TcBlock implements FlowBlock {
   /** In the order in which they were made. */
   readonly chains: TcChain[] = [];
   readonly devices: NetDevice[] = [];
-  unboundCount = 0;
+  /** Devices whose driver takes no filters of the block. */
+  readonly unbound = new Set<NetDevice>();
 
   /** Number of a shared block, 0 for a device's own. */
   readonly index: number;
@@ -65,6 +66,13 @@ export class TcBlock implements FlowBlock {
   constructor(index: number, direction: Direction) {
     this.index = index;
     this.direction = direction;
+  }
+
+  /** Filters that some hardware has. */
+  get offloadCount(): number {
+    let count = 0;
+    for (const { filter } of this.all()) if (filter.inHwCount > 0) count++;
+    return count;
   }
 
   chain(index: number): TcChain | undefined {

@@ -4,20 +4,13 @@
 // Not here: any other qdisc and class; filters outside clsact and ingress.
 
 import { EEXIST, EINVAL, ENOENT, EOPNOTSUPP } from '../../../driver/errno.ts';
-import {
-  FLOW_BLOCK_BIND,
-  FLOW_BLOCK_BINDER_TYPE_CLSACT_EGRESS,
-  FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS,
-  FLOW_BLOCK_UNBIND,
-  TC_SETUP_BLOCK,
-  TC_SETUP_ROOT_QDISC,
-} from '../../../driver/flow-block.ts';
-import type { FlowBlockOffload } from '../../../driver/flow-block.ts';
+import { TC_SETUP_ROOT_QDISC } from '../../../driver/flow-block.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import type { TcFilterSpec } from '../../rules/tc-parse.ts';
 import { OK, refuse } from '../answer.ts';
 import type { Answer } from '../answer.ts';
 import { ActionTable } from './action.ts';
+import { BlockBinding } from './binding.ts';
 import { TcBlock } from './block.ts';
 import type { Direction, TcChain, TcFilter, TcProto } from './block.ts';
 import { matchOfKeys, ruleOf } from './flow-rule-of.ts';
@@ -48,6 +41,14 @@ export type TcEvent =
       filter: TcFilter | null;
     };
 
+/** Numbers of the shared blocks of a qdisc, 0 for none. */
+export interface QdiscBlocks {
+  ingress: number;
+  egress: number;
+}
+
+const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
+
 /** First automatic preference; later ones count down. */
 const AUTO_PREF = 49152;
 
@@ -61,31 +62,48 @@ export class TrafficControl {
   onAttach: ((qdisc: TcQdisc, attached: boolean) => void) | null = null;
 
   private readonly port: TcPort;
+  private readonly binding: BlockBinding;
   private readonly shared = new Map<number, TcBlock>();
+  /** Devices that had a qdisc: a second deletion of it is answered otherwise than a first. */
+  private readonly hadQdisc = new Set<NetDevice>();
   private readonly zones: number[] = [];
   private nextCookie = 0x1000;
 
   constructor(port: TcPort) {
     this.port = port;
     this.offload = new FilterOffload(port.scheduler);
+    this.binding = new BlockBinding(this.offload, this.context);
   }
 
-  /** `tc qdisc add dev DEV [ingress_block N] clsact|ingress`. */
-  addQdisc(dev: NetDevice, kind: TcQdisc['kind'], ingressBlock: number): Answer {
+  /**
+   * `tc qdisc add dev DEV [ingress_block N] [egress_block N] clsact|ingress`; block 0: of its own. A driver that joins a block with
+   * filters is given them; if it refuses one that software has not, the qdisc is refused.
+   */
+  addQdisc(dev: NetDevice, kind: TcQdisc['kind'], blocks: QdiscBlocks): Answer {
     if (this.qdiscs.has(dev))
       return refuse(EEXIST, 'Exclusivity flag on, cannot modify', 'qdisc-exists');
-    let ingress = this.shared.get(ingressBlock);
-    if (ingress === undefined) {
-      ingress = new TcBlock(ingressBlock, 'ingress');
-      if (ingressBlock > 0) this.shared.set(ingressBlock, ingress);
-    }
-    const egress = kind === 'clsact' ? new TcBlock(0, 'egress') : null;
+    if (kind === 'ingress' && blocks.egress > 0)
+      return refuse(EOPNOTSUPP, 'Egress block sharing is not supported', 'egress-block');
+    if (blocks.ingress > 0 && blocks.ingress === blocks.egress)
+      return refuse(EEXIST, 'block dev insert failed', 'block-device');
+    const ingress = this.blockFor(blocks.ingress, 'ingress');
+    const egress = kind === 'clsact' ? this.blockFor(blocks.egress, 'egress') : null;
     const qdisc: TcQdisc = { kind, dev, ingress, egress };
-    this.qdiscs.set(dev, qdisc);
-    for (const block of egress === null ? [ingress] : [ingress, egress]) {
+    const joined: Direction[] = [];
+    for (const direction of DIRECTIONS) {
+      const block = qdisc[direction];
+      if (block === null) continue;
+      const answer = this.binding.bind(block, dev, direction);
+      if (answer.error !== 0) {
+        for (const one of joined) this.leave(qdisc, one);
+        this.forgetEmpty(qdisc);
+        return answer;
+      }
+      joined.push(direction);
       block.devices.push(dev);
-      if (!this.bind(block, dev)) block.unboundCount++;
     }
+    this.qdiscs.set(dev, qdisc);
+    this.hadQdisc.add(dev);
     dev.ops.ndo_setup_tc?.(dev, TC_SETUP_ROOT_QDISC, { kind, add: true });
     this.onAttach?.(qdisc, true);
     this.onEvent?.({ kind: 'qdisc', deleted: false, qdisc });
@@ -96,18 +114,48 @@ export class TrafficControl {
   deleteQdisc(dev: NetDevice, kind: TcQdisc['kind']): Answer {
     const qdisc = this.qdiscs.get(dev);
     if (qdisc === undefined)
-      return refuse(ENOENT, 'Cannot find specified qdisc on specified device', 'qdisc');
+      return this.hadQdisc.has(dev)
+        ? refuse(EINVAL, 'Invalid handle', 'qdisc')
+        : refuse(ENOENT, 'Cannot find specified qdisc on specified device', 'qdisc');
     if (qdisc.kind !== kind) return refuse(EINVAL, 'Invalid qdisc name', 'qdisc-kind');
     this.onAttach?.(qdisc, false);
     this.onEvent?.({ kind: 'qdisc', deleted: true, qdisc });
-    for (const block of qdisc.egress === null ? [qdisc.ingress] : [qdisc.ingress, qdisc.egress]) {
-      block.devices.splice(block.devices.indexOf(dev), 1);
-      if (block.devices.length === 0) this.flush(block, dev);
-      if (!this.unbind(block, dev)) block.unboundCount--;
-      if (block.devices.length === 0 && block.index > 0) this.shared.delete(block.index);
-    }
+    for (const direction of DIRECTIONS) this.leave(qdisc, direction);
+    this.forgetEmpty(qdisc);
     this.qdiscs.delete(dev);
     return OK;
+  }
+
+  /** A device is unregistered: its qdisc goes, and with it what only it had. */
+  deviceGone(dev: NetDevice): void {
+    const qdisc = this.qdiscs.get(dev);
+    if (qdisc !== undefined) this.deleteQdisc(dev, qdisc.kind);
+    this.hadQdisc.delete(dev);
+  }
+
+  private blockFor(index: number, direction: Direction): TcBlock {
+    const known = index > 0 ? this.shared.get(index) : undefined;
+    if (known !== undefined) return known;
+    const made = new TcBlock(index, direction);
+    if (index > 0) this.shared.set(index, made);
+    return made;
+  }
+
+  /** A device leaves a block: its driver is told to delete the filters, and so is everybody's when it was the last device. */
+  private leave(qdisc: TcQdisc, direction: Direction): void {
+    const { dev } = qdisc;
+    const block = qdisc[direction];
+    if (block === null) return;
+    const at = block.devices.indexOf(dev);
+    if (at >= 0) block.devices.splice(at, 1);
+    if (block.devices.length === 0) this.flush(block, dev);
+    this.binding.unbind(block, dev, direction);
+  }
+
+  private forgetEmpty({ ingress, egress }: TcQdisc): void {
+    for (const block of [ingress, egress])
+      if (block !== null && block.index > 0 && block.devices.length === 0)
+        this.shared.delete(block.index);
   }
 
   /** The block behind `dev DEV ingress|egress`, null without a qdisc there. */
@@ -249,7 +297,7 @@ export class TrafficControl {
     if (old === null && handle > 0 && verb === 'change')
       return refuse(ENOENT, 'Specified filter handle not found', 'filter-handle');
     const filter = this.makeFilter(spec, old?.handle ?? this.freeHandle(filters, handle));
-    if (filter === null) return refuse(EEXIST, '', 'action-index');
+    if ('error' in filter) return filter;
     const answer =
       this.checkSoftware(place.block, filter) ??
       this.checkFilter(place.proto, filter, old) ??
@@ -304,16 +352,16 @@ export class TrafficControl {
     return OK;
   }
 
-  private makeFilter(spec: TcFilterSpec, handle: number): TcFilter | null {
+  private makeFilter(spec: TcFilterSpec, handle: number): TcFilter | Answer {
     const { rule, keys } = spec;
     const actions = [];
     for (const one of spec.actions) {
-      const made = this.actions.create(one, peditKeys(one), this.port.scheduler.nowPs);
-      if (made === null) {
+      const made = this.actions.bind(one, peditKeys(one), this.port.scheduler.nowPs);
+      if ('error' in made) {
         this.actions.release(actions);
-        return null;
+        return made;
       }
-      actions.push(made);
+      actions.push(made.action);
     }
     const masks = rule.matches.map((one) =>
       one.kind === 'mask' ? `${one.field}/${one.mask.join(',')}` : `${one.field}/range`,
@@ -387,33 +435,4 @@ export class TrafficControl {
       return this.zones.indexOf(zone) + 1;
     },
   };
-
-  private bind(block: TcBlock, dev: NetDevice): boolean {
-    const offload = this.request(block, FLOW_BLOCK_BIND);
-    const error = dev.ops.ndo_setup_tc?.(dev, TC_SETUP_BLOCK, offload) ?? -EOPNOTSUPP;
-    if (error !== 0) return false;
-    block.callbacks.push(...offload.cbList);
-    return true;
-  }
-
-  /** Whether the driver had bound. */
-  private unbind(block: TcBlock, dev: NetDevice): boolean {
-    const before = block.callbacks.length;
-    dev.ops.ndo_setup_tc?.(dev, TC_SETUP_BLOCK, this.request(block, FLOW_BLOCK_UNBIND));
-    return block.callbacks.length < before;
-  }
-
-  private request(block: TcBlock, command: FlowBlockOffload['command']): FlowBlockOffload {
-    const isIngress = block.direction === 'ingress';
-    return {
-      command,
-      binderType: isIngress
-        ? FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS
-        : FLOW_BLOCK_BINDER_TYPE_CLSACT_EGRESS,
-      blockShared: block.index > 0,
-      block,
-      cbList: [],
-      extack: { message: '', reason: '' },
-    };
-  }
 }

@@ -12,7 +12,11 @@ import {
   TC_SETUP_CLSMATCHALL,
   zeroRuleStats,
 } from '../../../driver/flow-block.ts';
-import type { FlowBlockRequest, FlowClsCommand } from '../../../driver/flow-block.ts';
+import type {
+  FlowBlockCallback,
+  FlowBlockRequest,
+  FlowClsCommand,
+} from '../../../driver/flow-block.ts';
 import { FLOW_ACTION_POLICE } from '../../../driver/flow-rule.ts';
 import type { FlowPolice, FlowRule } from '../../../driver/flow-rule.ts';
 import type { ExtAck } from '../../../driver/netdev.ts';
@@ -39,7 +43,7 @@ export class FilterOffload {
   /** Offers a filter; 0, or a negative errno with which it must not stay. */
   replace(place: FilterPlace, filter: TcFilter, extack: ExtAck): number {
     const { block } = place;
-    if (filter.skipSw && block.unboundCount > 0) return -EOPNOTSUPP;
+    if (filter.skipSw && block.unbound.size > 0) return -EOPNOTSUPP;
     const request = this.request(place, filter, FLOW_CLS_REPLACE, extack);
     request.rule = filter.flowRule;
     for (const { cb } of [...block.callbacks]) {
@@ -64,6 +68,32 @@ export class FilterOffload {
         cb(request, done);
       });
     filter.inHwCount = 0;
+  }
+
+  /** Offers a filter to one driver: 0 or −errno. */
+  replaceIn(
+    bound: FlowBlockCallback,
+    place: FilterPlace,
+    filter: TcFilter,
+    extack: ExtAck,
+  ): number {
+    const request = this.request(place, filter, FLOW_CLS_REPLACE, extack);
+    request.rule = filter.flowRule;
+    const error = this.wait((done) => {
+      bound.cb(request, done);
+    });
+    if (error === 0) filter.inHwCount++;
+    return error;
+  }
+
+  /** Takes a filter out of one driver. */
+  destroyIn(bound: FlowBlockCallback, place: FilterPlace, filter: TcFilter): void {
+    const extack = { message: '', reason: '' };
+    const request = this.request(place, filter, FLOW_CLS_DESTROY, extack);
+    const error = this.wait((done) => {
+      bound.cb(request, done);
+    });
+    if (error === 0 && filter.inHwCount > 0) filter.inHwCount--;
   }
 
   /** Fetches what hardware counted into the filter's actions (before each listing, as the kernel does). */
