@@ -51,9 +51,11 @@ import {
 } from './packet-types.ts';
 import { Sysctl } from './sysctl.ts';
 import { attachClassifier } from './tc/classify.ts';
+import type { EgressHooks } from './tc/egress.ts';
 import { TrafficControl } from './tc/control.ts';
 import { TraceStep } from './trace-steps.ts';
 import type { TunDevice } from './tun/tun-device.ts';
+import { pushVlanTag } from './vlan-tag.ts';
 import { TunDriver } from './tun/tun-driver.ts';
 import { tunLinkKind } from './tun/tun-link.ts';
 
@@ -92,6 +94,8 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
   readonly tun: TunDriver;
   /** Told after links, addresses and routes followed a device change (netfilter: NETDEV_DOWN). */
   readonly notifiers: NetDeviceNotifier[] = [];
+  /** tc filters on the way out. */
+  egress: EgressHooks | null = null;
   observer: StackObserver;
   trace: TraceSink | null = null;
   /** What attachNetfilter() returned (src/stack/netfilter/index.ts); null without netfilter. */
@@ -250,6 +254,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
   /** Sends a frame (skb.at at its MAC header) through a device: VLAN devices add their tag. Takes the packet. */
   xmit(skb: SkBuff, dev: NetDevice): void {
     let out = dev;
+    if (this.egress !== null && !this.egress.pass(skb, out)) return;
     for (let vlan = this.links.vlan(out); vlan !== null; vlan = this.links.vlan(out)) {
       this.kernel.charge(VLAN_PS);
       if (!out.isUp) {
@@ -260,6 +265,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       vlan.stats.tx_bytes += skb.lenBytes;
       pushVlanTag(skb, vlan.vlanId);
       out = vlan.lower;
+      if (this.egress !== null && !this.egress.pass(skb, out)) return;
     }
     if (this.trace !== null) this.step(skb, TraceStep.XMIT, out.ifindex, skb.lenBytes, out.name);
     if ((out.flags & IFF_LOOPBACK) !== 0) this.loopback(skb);
@@ -411,17 +417,4 @@ function packetType(bytes: Uint8Array, macAt: number, own: Uint8Array): number {
   }
   for (let i = 0; i < 6; i++) if (bytes[macAt + i] !== own[i]) return PACKET_OTHERHOST;
   return PACKET_HOST;
-}
-
-function pushVlanTag(skb: SkBuff, vlanId: number): void {
-  const { bytes } = skb;
-  const at = skb.at - VLAN_TAG_BYTES;
-  bytes.copyWithin(at, skb.at, skb.at + 12);
-  bytes[at + 12] = 0x81;
-  bytes[at + 13] = 0x00;
-  bytes[at + 14] = vlanId >> 8;
-  bytes[at + 15] = vlanId;
-  skb.at = at;
-  skb.macAt = at;
-  skb.lenBytes += VLAN_TAG_BYTES;
 }

@@ -37,6 +37,7 @@ export const StackDrop = {
   CPU_BACKLOG: 31,
   RING_RESET: 32,
   NO_WIRE: 33,
+  TC_EGRESS: 34,
 } as const;
 export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
 
@@ -79,6 +80,7 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
   { name: 'cpu-backlog', text: 'backlog of the CPU that RPS chose is full' },
   { name: 'ring-reset', text: 'in a receive ring that was replaced (ethtool -G, -L, -K) or reset' },
   { name: 'no-wire', text: 'sent through a device that has no wire (netdevsim)' },
+  { name: 'tc-egress', text: 'dropped by a tc filter on the way out' },
 ];
 
 /** Which way software took a packet that it forwards. */

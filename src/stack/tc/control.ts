@@ -299,7 +299,7 @@ export class TrafficControl {
     const filter = this.makeFilter(spec, old?.handle ?? this.freeHandle(filters, handle));
     if ('error' in filter) return filter;
     const answer =
-      this.checkSoftware(place.block, filter) ??
+      this.checkSoftware(filter) ??
       this.checkFilter(place.proto, filter, old) ??
       this.install(place, filter, old);
     if (answer.error !== 0) this.actions.release(filter.actions);
@@ -308,16 +308,11 @@ export class TrafficControl {
   }
 
   /** What packets in software would not get is refused, never ignored. */
-  private checkSoftware(block: TcBlock, filter: TcFilter): Answer | null {
-    if (filter.skipSw) return null;
-    const obstacle = softwareObstacle(filter.actions);
-    const message =
-      obstacle !== ''
-        ? `action ${obstacle} is not modelled in software: add skip_sw`
-        : block.direction === 'egress'
-          ? 'egress filters are not modelled in software: add skip_sw'
-          : '';
-    return message === '' ? null : refuse(EOPNOTSUPP, message, 'software');
+  private checkSoftware(filter: TcFilter): Answer | null {
+    const obstacle = filter.skipSw ? '' : softwareObstacle(filter.actions);
+    if (obstacle === '') return null;
+    const message = `action ${obstacle} is not modelled in software: add skip_sw`;
+    return refuse(EOPNOTSUPP, message, 'software');
   }
 
   /** Flower's own rules: the mask of a filter stays, and no two are the same. */

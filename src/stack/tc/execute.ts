@@ -1,4 +1,4 @@
-// tc's actions done to a packet in software, at ingress: skb.at at the network header, the MAC header before it.
+// tc's actions done to a packet in software: skb.at at the network header, the MAC header before it.
 //
 // Modelled: gact, mirred (egress), pedit, csum (IPv4, TCP, UDP, ICMP), vlan, skbedit, police (one token bucket, no peak rate),
 // sample (counted; no group has a listener). The others exist for hardware only: a filter with one of them needs skip_sw, and
