@@ -51,11 +51,16 @@ const RSS_SUITE: readonly [string, string, number, number, number, number][] = [
   ],
 ];
 
-function rssRows(): Published[] {
-  const rss = new Rss();
+function rssOf(tableEntries: number): Rss {
+  const rss = new Rss({ tableEntries, keyBytes: RSS_KEY_BYTES, entryBits: 4, contexts: 0 });
   for (let i = 0; i < RSS_KEY_BYTES; i++)
     rss.key[i] = parseInt(RSS_KEY.slice(2 * i, 2 * i + 2), 16);
   rss.keyChanged();
+  return rss;
+}
+
+function rssRows(): Published[] {
+  const rss = rssOf(RETA_ENTRIES);
   let right = 0;
   for (const [src, dst, sport, dport, plain, withPorts] of RSS_SUITE) {
     const key = rssKey(src, dst, sport, dport);
@@ -67,10 +72,18 @@ function rssRows(): Published[] {
     if (rss.hash >>> 0 === withPorts) right++;
   }
   const [src, dst, sport, dport] = RSS_SUITE[0];
-  const entry = retaEntry(rss, rssKey(src, dst, sport, dport));
+  const published: readonly [entries: number, entry: number][] = [
+    [RETA_ENTRIES, 120],
+    [512, 376],
+    [2048, 376],
+  ];
   return [
     row('V12', 'Toeplitz verification suite: hashes right', 'DPDK test_thash.c', '', 16, right),
-    row('V13', 'RETA of 128: entry of hash 0x51ccc178', 'computed', '', 120, entry),
+    ...published.map(([entries, entry]) => {
+      const found = retaEntry(rssOf(entries), entries, rssKey(src, dst, sport, dport));
+      const what = `RETA of ${entries}: entry of hash 0x51ccc178`;
+      return row('V13', what, 'computed', '', entry, found);
+    }),
   ];
 }
 
@@ -90,11 +103,14 @@ function rssKey(src: string, dst: string, sport: number, dport: number): Uint32A
 }
 
 /** Which entry a key reads, found out through the queue numbers: four bits at a time. */
-function retaEntry(rss: Rss, key: Uint32Array): number {
-  for (let i = 0; i < RETA_ENTRIES; i++) rss.reta[i] = i & 15;
-  const low = rss.classify(key);
-  for (let i = 0; i < RETA_ENTRIES; i++) rss.reta[i] = i >> 4;
-  return (rss.classify(key) << 4) | low;
+function retaEntry(rss: Rss, entries: number, key: Uint32Array): number {
+  rss.mrqc = MRQC_RSSEN | MRQC_RSS_FIELD_IPV4_TCP;
+  let entry = 0;
+  for (let shift = 0; entries >> shift > 1; shift += 4) {
+    for (let i = 0; i < entries; i++) rss.reta[i] = (i >> shift) & 15;
+    entry |= rss.classify(key) << shift;
+  }
+  return entry;
 }
 
 function lineRows(): Published[] {
