@@ -13,7 +13,7 @@ import { ActionKind, GroupType, ITEM_WORDS, MAX_ITEMS, readItems } from './actio
 import { checkBucket, checkList, type Check, type ListContext } from './admin-check.ts';
 import { readEntry, takeResources } from './admin-entry.ts';
 import { checkTable, readTable, writeTable } from './admin-table.ts';
-import { MAX_TABLES } from './config.ts';
+import { MAX_TABLES, type StageConfig } from './config.ts';
 import { bucketsFit } from './groups.ts';
 import type { SwitchPipeline } from './pipeline.ts';
 import type { AddResult, NewEntry, StageTable } from './table.ts';
@@ -83,7 +83,7 @@ export class SwitchAdmin {
     switch (command.getUint16(F.CMD_OPCODE, true)) {
       case F.Opcode.ENTRY_ADD: {
         const table = this.pipeline.tables[command.getUint32(S.SW_ID, true)] ?? null;
-        return table === null ? 0 : count * table.stage.config.insertPs;
+        return table === null ? 0 : insertCostPs(table.stage.config, table.count, count);
       }
       case F.Opcode.ENTRY_COUNTERS:
       case F.Opcode.AGED_READ:
@@ -465,4 +465,16 @@ export class SwitchAdmin {
 
 function hasCount(items: Uint32Array): boolean {
   return items.some((word, at) => at % ITEM_WORDS === 0 && (word & 0xff) === ActionKind.COUNT);
+}
+
+/** Time that `added` more entries take in a table of `held`, ps. */
+function insertCostPs(stage: StageConfig, held: number, added: number): number {
+  const steps = stage.insertSteps;
+  if (steps === undefined || steps.length === 0) return added * stage.insertPs;
+  let totalPs = 0;
+  for (let step = 0, n = held; n < held + added; n++) {
+    while (step < steps.length - 1 && n >= steps[step].below) step++;
+    totalPs += steps[step].ps;
+  }
+  return totalPs;
 }

@@ -31,6 +31,12 @@ export interface TernaryMemory {
   topPriority?: number;
 }
 
+/** An entry takes `ps` to insert while the table holds fewer than `below`. */
+export interface InsertStep {
+  below: number;
+  ps: number;
+}
+
 export interface StageConfig {
   ternary: TernaryMemory | null;
   /** Room for exact-match entries of all tables of the stage; 0: none. */
@@ -43,6 +49,8 @@ export interface StageConfig {
   /** Device time of a written entry and of a moved one, ps. */
   insertPs: number;
   movePs: number;
+  /** In place of `insertPs`, where it depends on how full the table is: rising `below`, the last step for all beyond. */
+  insertSteps?: readonly InsertStep[];
   /** How the stage depends on the one before; without it, it follows from keys and actions (pipeline.ts). */
   dependency?: StageDependency;
 }

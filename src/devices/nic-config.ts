@@ -4,8 +4,9 @@
 // table holds flows. Each stage has memory of its own: all slices of the table, or one bank of them where it has several. So a
 // chain never takes another one's room, which `fit` counts as one table. A pipeline may be empty: the device steers to queues and
 // forwards nothing (82599). Rings, RSS, MACs and the PCIe link are the profile's where it has figures for them (docs/devices.md),
-// the generic NIC's otherwise. Not taken over: measured rates (ConnectX), rows of several slices, packet processing engines; a
-// profile that needs those is refused by name.
+// the generic NIC's otherwise. Insertion rates that were measured at several sizes (ConnectX) become a time for each size. Not
+// taken over: throughput that falls with the number of rules, rows of several slices, packet processing engines; a profile that needs
+// the last two is refused by name.
 
 import type { TwinOptions } from '../../driver/twin/adapter.ts';
 import { actionBit, ActionKind } from '../../hw/switch/actions.ts';
@@ -16,15 +17,15 @@ import {
   MAX_TEMPLATES,
   TableKind,
 } from '../../hw/switch/config.ts';
-import type { StageConfig, SwitchConfig, TableConfig } from '../../hw/switch/config.ts';
+import type { InsertStep, StageConfig, SwitchConfig, TableConfig } from '../../hw/switch/config.ts';
 import { maskOfFields, PHV_FIELDS, type PhvFieldName } from '../../hw/switch/phv.ts';
 import { genericNic, type NicConfig } from '../../hw/models.ts';
+import { PS_PER_S, PS_PER_US } from '../../hw/time/units.ts';
 import type { PlacementEngineName } from '../../hw/table/placement/index.ts';
 import type { FieldName } from '../rules/rule.ts';
-import { figure, ProfileError } from './profile.ts';
+import { figure, figureList, ProfileError } from './profile.ts';
 import type { DeviceProfile, TableProfile } from './profile.ts';
 
-const PS_PER_US = 1e6;
 const BPS_PER_GBPS = 1e9;
 const FCS_BYTES = 4;
 /** Most entries of a stage's table that are made room for in the model. */
@@ -133,8 +134,6 @@ function stageOf(profile: DeviceProfile, table: TableProfile, id: string): Stage
   if (table.kind === 'hash') return { ...stage, exactEntries: figure(figures, 'entries', 0) };
   if (table.kind === 'buckets') throw cannot(profile, id, 'is a packet processing engine');
   if (figure(figures, 'rowSlices', 1) > 1) throw cannot(profile, id, 'has rows of several slices');
-  if (figures['rateEntries'] !== undefined)
-    throw cannot(profile, id, 'has measured insertion rates instead of times');
   if (table.masks === 'full-or-none' || figure(figures, 'masks', 0) > 0)
     throw cannot(profile, id, 'allows some masks only');
   const isList = table.kind === 'list';
@@ -142,10 +141,11 @@ function stageOf(profile: DeviceProfile, table: TableProfile, id: string): Stage
   return {
     ...stage,
     movePs: isList ? 0 : stage.movePs,
+    insertSteps: insertStepsOf(figures),
     ternary: {
       slices: figure(figures, 'slicesPerBank', slices),
       sliceBits: figure(figures, 'sliceBits', 0),
-      depth: figure(figures, isList ? 'entries' : 'depth', 1),
+      depth: Math.min(figure(figures, isList ? 'entries' : 'depth', 1), ENTRIES_MAX),
       gang: table.gang,
       engine: isList ? 'shifting-array' : (table.engine as PlacementEngineName),
       maxMasks: figure(figures, 'maxMasks', 1),
@@ -154,6 +154,20 @@ function stageOf(profile: DeviceProfile, table: TableProfile, id: string): Stage
       topPriority: figure(figures, 'topPriority', 0),
     },
   };
+}
+
+/**
+ * Measured rates as times: a table of n entries was filled in n / rate(n), so between two measured sizes an entry takes the slope of
+ * that. Where noise makes it negative (a larger table filled sooner) it is 0.
+ */
+function insertStepsOf(figures: TableProfile['figures']): InsertStep[] {
+  const sizes = figureList(figures, 'rateEntries');
+  const rates = figureList(figures, 'ratePerS');
+  const filledPs = sizes.map((entries, i) => (entries / rates[i]) * PS_PER_S);
+  return sizes.map((below, i) => {
+    if (i === 0) return { below, ps: filledPs[0] / below };
+    return { below, ps: Math.max(0, filledPs[i] - filledPs[i - 1]) / (below - sizes[i - 1]) };
+  });
 }
 
 function switchOf(
