@@ -268,7 +268,7 @@ function wireFlowDirectorCounters(fn: PciFunction): void {
     return value;
   });
   onRead('FDIRFSTAT', () => {
-    const value = half(fdir.failedAdds) | (half(fdir.failedRemoves) << 16);
+    const value = Math.min(fdir.failedAdds, 0xff) | (Math.min(fdir.failedRemoves, 0xff) << 8);
     fdir.failedAdds = 0;
     fdir.failedRemoves = 0;
     return value;

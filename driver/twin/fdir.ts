@@ -178,7 +178,7 @@ export class FlowDirectorDriver {
   /** Reads the counters that clear themselves. */
   updateCounters(): void {
     if (this.mode === 'off') return;
-    this.addFailures += this.bar0.read32(S.FDIRFSTAT) & 0xffff;
+    this.addFailures += this.bar0.read32(S.FDIRFSTAT) & S.FDIRFSTAT_FADD_MASK;
     this.matches += this.bar0.read32(S.FDIRMATCH);
     this.misses += this.bar0.read32(S.FDIRMISS);
   }

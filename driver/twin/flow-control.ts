@@ -1,5 +1,6 @@
-// 802.3x flow control as ixgbe sets it up (ixgbe_fc_enable; from memory of the driver): thresholds from what can still arrive after an
-// XOFF was decided on.
+// 802.3x flow control as ixgbe sets it up (ixgbe_fc_enable_generic, ixgbe_hpbthresh, ixgbe_lpbthresh; IXGBE_DV, IXGBE_LOW_DV):
+// thresholds from what can still arrive after an XOFF was decided on, in whole KiB. One thing differs: where the buffer is too small for
+// that, ixgbe takes a threshold beyond it and warns; here it is half the buffer.
 //
 // Priority flow control (802.1Qbb) is the device's, by registers; this driver has no DCB.
 
@@ -32,17 +33,24 @@ const INTERFACE_BITS = 4096 + 8192 + 25600;
 const HIGHER_LAYER_BITS = 6144;
 const PCI_BITS = 10000;
 const BUFFER_MASK = 0xffc00;
+/** FCRTH without pause frames: this below the buffer's size, so that the transmit switch works (ixgbe). */
+const UNUSED_BYTES = 24576;
+
+/** Bits as whole KiB (IXGBE_BT2KB), in bytes. */
+function inKib(bits: number): number {
+  return 1024 * Math.ceil(bits / 8192);
+}
 
 /** Bytes that may still come after the level passed the high mark. */
 function headroomBytes(frameBytes: number): number {
   const frameBits = 8 * frameBytes;
   const delay = PARTNER_BITS + 2 * CABLE_BITS + 2 * INTERFACE_BITS + HIGHER_LAYER_BITS;
-  return Math.ceil(((36 * (frameBits + delay)) / 25 + 1 + 2 * frameBits) / 8);
+  return inKib(Math.floor((36 * (frameBits + delay)) / 25) + 1 + 2 * frameBits);
 }
 
 /** Bytes that the host takes while an XON is on its way. */
 function lowBytes(frameBytes: number): number {
-  return Math.ceil((2 * (2 * 8 * frameBytes + (36 * PCI_BITS) / 25 + 1)) / 8);
+  return inKib(2 * (2 * 8 * frameBytes + Math.floor((36 * PCI_BITS) / 25) + 1));
 }
 
 /** Programs pause frames in both directions as the adapter says. */
@@ -51,14 +59,16 @@ export function writeFlowControl(adapter: TwinAdapter): void {
   const frameBytes = dev.mtuBytes + 18;
   const bufferBytes = bar0.read32(RXPBSIZE(0)) & BUFFER_MASK;
   const high = Math.max(bufferBytes - headroomBytes(frameBytes), bufferBytes >> 1);
-  const low = Math.min(lowBytes(frameBytes), high >> 1);
+  const wanted = lowBytes(frameBytes);
+  const low = wanted > high ? 0 : wanted;
   bar0.write32(MFLCN, MFLCN_DPF | (adapter.rxPause ? MFLCN_RFCE : 0));
   bar0.write32(FCCFG, adapter.txPause ? FCCFG_TFCE_802_3X : 0);
   for (let i = 0; i < 4; i++) bar0.write32(FCTTV(i), (PAUSE_QUANTA * 0x10001) >>> 0);
   bar0.write32(FCRTV, PAUSE_QUANTA >> 1);
   const isOn = adapter.txPause;
   bar0.write32(FCRTL(0), isOn ? ((low & FC_THRESHOLD_MASK) | FCRTL_XONE) >>> 0 : 0);
-  bar0.write32(FCRTH(0), isOn ? ((high & FC_THRESHOLD_MASK) | FCRTH_FCEN) >>> 0 : 0);
+  const off = Math.max(bufferBytes - UNUSED_BYTES, 0);
+  bar0.write32(FCRTH(0), isOn ? ((high & FC_THRESHOLD_MASK) | FCRTH_FCEN) >>> 0 : off);
 }
 
 /**

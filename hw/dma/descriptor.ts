@@ -49,6 +49,9 @@ export const PKT_TYPE_IPV6_EX = 1 << 7;
 export const PKT_TYPE_TCP = 1 << 8;
 export const PKT_TYPE_UDP = 1 << 9;
 export const PKT_TYPE_SCTP = 1 << 10;
+/** An EtherType filter took the packet: its number in bits 6:4, in place of the types above. */
+export const PKT_TYPE_ETQF = 1 << 15;
+export const PKT_TYPE_ETQF_SHIFT = 4;
 
 /** Length of the header (bits 30:21), and whether the parser found one, in word 0 of the packet's first descriptor. */
 export const RXD_HDR_LEN_SHIFT = 21;

@@ -10,8 +10,9 @@
 // A filter that is added again (perfect: same bucket and software index; signature: same bucket, signature and flow type) is
 // overwritten if FILTER_UPDATE is set; otherwise the addition fails, and in signature mode to another queue it marks a collision.
 //
-// IPv6 has no perfect filters: the registers of a filter hold one address of 128 bits only, and ixgbe and DPDK both mask the other
-// (FDIRM.DIPV6) and refuse IPv6 in perfect mode (DPDK ixgbe_fdir.c: "not supported"). Signatures cover it, under byte masks (FDIRIP6M).
+// IPv6 has no perfect filters here. The registers of a filter hold one address of 128 bits (FDIRCMD.IPV6DMATCH says whose), but ixgbe
+// and DPDK both mask the destination (FDIRM.DIPV6) and refuse IPv6 in perfect mode, so that nothing tells how the one address is hashed.
+// Signatures cover IPv6, under byte masks (FDIRIP6M).
 //
 // Left out: pools, FDIRSIPV6, the DROP_Q number (DROP drops), aging (there is none).
 
@@ -185,6 +186,10 @@ export class FlowDirector {
 
   drops(filter: number): boolean {
     return (this.filters[filter * FILTER_WORDS + F_CMD] & S.FDIRCMD_DROP) !== 0;
+  }
+
+  interruptsAtOnce(filter: number): boolean {
+    return (this.filters[filter * FILTER_WORDS + F_CMD] & S.FDIRCMD_INT) !== 0;
   }
 
   collides(filter: number): boolean {

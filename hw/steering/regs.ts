@@ -86,6 +86,8 @@ export const FDIRCMD_FILTER_UPDATE = 1 << 3;
 export const FDIRCMD_L4TYPE_SHIFT = 5;
 export const FDIRCMD_CLEARHT = 1 << 8;
 export const FDIRCMD_DROP = 1 << 9;
+/** A packet that matches interrupts at once. */
+export const FDIRCMD_INT = 1 << 10;
 export const FDIRCMD_LAST = 1 << 11;
 export const FDIRCMD_COLLISION = 1 << 12;
 export const FDIRCMD_QUEUE_EN = 1 << 15;
@@ -103,8 +105,9 @@ export const FDIRUDPM = 0x0ee48;
 export const FDIRLEN = 0x0ee4c;
 /** Filters added 15:0, removed 31:16. */
 export const FDIRUSTAT = 0x0ee50;
-/** Failed additions 15:0, removals 31:16. */
+/** Failed additions 7:0, removals 15:8. */
 export const FDIRFSTAT = 0x0ee54;
+export const FDIRFSTAT_FADD_MASK = 0xff;
 export const FDIRMATCH = 0x0ee58;
 export const FDIRMISS = 0x0ee5c;
 export const FDIRHKEY = 0x0ee68;

@@ -4,7 +4,7 @@
 //   5. Flow Director;      6. RSS (the hash goes into the descriptor whoever decides)
 //
 // Beside the queue: whether the packet's interrupt waits for the interval of its vector. EtherType and 5-tuple filters say so, also
-// those that give no queue, and the priority of the tag (IMIRVP).
+// those that give no queue, Flow Director's (FDIRCMD.INT), and the priority of the tag (IMIRVP).
 //
 // `isActive` is false while nothing but RSS can decide: then the device does not call this at all.
 
@@ -59,6 +59,8 @@ export class RxSteering {
   mechanism: Mechanism = Mechanism.RSS;
   filter = -1;
   reportsFilter = false;
+  /** EtherType filter that the packet matched, −1 for none, whoever gives the queue. */
+  ethertypeFilter = -1;
   /** The packet interrupts at once. */
   isLowLatency = false;
 
@@ -90,6 +92,7 @@ export class RxSteering {
     this.isLowLatency = this.hasUrgentTag(key);
     this.mechanism = Mechanism.ETHERTYPE;
     this.filter = this.ethertype.match(key);
+    this.ethertypeFilter = this.filter;
     if (this.filter >= 0) {
       if (this.ethertype.isLowLatency(this.filter)) this.isLowLatency = true;
       if (this.ethertype.givesQueue(this.filter)) return this.ethertype.queueOf(this.filter);
@@ -167,6 +170,7 @@ export class RxSteering {
     this.mechanism = Mechanism.FLOW_DIRECTOR;
     this.filter = fdir.id;
     this.reportsFilter = fdir.reportsStatus;
+    if (fdir.interruptsAtOnce(found)) this.isLowLatency = true;
     if (fdir.drops(found)) return STEER_DROP;
     const context = fdir.contextOf(found);
     if (context === 0 || context >= this.rss.contexts.length) return fdir.queueOf(found);

@@ -2,7 +2,12 @@
 
 import type { DeviceContext } from '../context.ts';
 import type { PciFunction } from '../function.ts';
-import { RXD_CHECKSUM_ERRORS } from '../dma/descriptor.ts';
+import {
+  PKT_TYPE_ETQF,
+  PKT_TYPE_ETQF_SHIFT,
+  RSS_TYPE_MASK,
+  RXD_CHECKSUM_ERRORS,
+} from '../dma/descriptor.ts';
 import { reportFilter } from '../mac/rx-offload.ts';
 import type { RxMeta } from '../mac/waiting-frames.ts';
 import { TraceStep } from '../trace.ts';
@@ -24,6 +29,11 @@ export function steerFrame(
   meta.isLowLatency = steering.isLowLatency && (meta.status & RXD_CHECKSUM_ERRORS) === 0;
   if (steering.mechanism === Mechanism.RSS_CONTEXT) meta.hash = fn.rss.hash;
   if (steering.reportsFilter) reportFilter(meta, steering);
+  if (steering.ethertypeFilter >= 0)
+    meta.packetInfo =
+      (meta.packetInfo & RSS_TYPE_MASK) |
+      PKT_TYPE_ETQF |
+      (steering.ethertypeFilter << PKT_TYPE_ETQF_SHIFT);
   if (steering.mechanism !== Mechanism.RSS)
     ctx.trace?.step(packetId, atPs, TraceStep.STEERED, steering.mechanism, steering.filter, queue);
   return queue;

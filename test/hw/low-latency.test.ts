@@ -3,6 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { Bench, frame, MEMORY_BASE } from './harness.ts';
 import type { FrameSpec } from './harness.ts';
+import { BUCKET_KEY } from '../../hw/steering/fdir-hash.ts';
+import { naiveFdirHash } from '../reference/naive-steering.ts';
 
 const US = 1e6;
 const MS = 1e9;
@@ -65,6 +67,34 @@ describe('low-latency interrupts', () => {
     expect(b.interruptsBy(FLOW)).toBe(1);
     expect(b.interruptsBy({ ...FLOW, payload: 300 })).toBe(0);
     expect(b.interruptsBy({ ...FLOW, payload: 20 })).toBe(1);
+  });
+
+  it('come by a Flow Director filter with INT', () => {
+    const b = new InterruptBench();
+    b.w(0, 0xee70, 0x10); // flexible bytes masked
+    b.w(0, 0xee68, BUCKET_KEY);
+    b.w(0, 0xee00, 0x0a060011);
+    b.pass(100 * US);
+    const words = [
+      2 << 16,
+      FLOW.dstIp,
+      0,
+      0,
+      0,
+      FLOW.srcIp,
+      0,
+      0,
+      0,
+      (FLOW.sport << 16) | FLOW.dport,
+    ];
+    b.w(0, 0xee18, 0x0100000a);
+    b.w(0, 0xee1c, 0x0200000a);
+    b.w(0, 0xee20, (FLOW.dport << 16) | FLOW.sport);
+    b.w(0, 0xee28, naiveFdirHash([...words, 0], BUCKET_KEY) | (7 << 16));
+    b.w(0, 0xee2c, 1 | 8 | (2 << 5) | (1 << 10) | (1 << 11) | (1 << 15));
+    b.pass(100 * US);
+    expect([1, 2, 3].map(() => b.interruptsBy(other))).toEqual([1, 0, 0]);
+    expect([1, 2].map(() => b.interruptsBy(FLOW))).toEqual([1, 1]);
   });
 
   it('come by EtherType, and by priority of the tag, without a queue of the filter', () => {

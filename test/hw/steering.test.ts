@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { fdirHash, BUCKET_KEY, SIGNATURE_KEY } from '../../hw/steering/fdir-hash.ts';
 import { naiveFdirHash, tupleWinner } from '../reference/naive-steering.ts';
 import type { PlainTuple } from '../reference/naive-steering.ts';
-import { Bench, frame } from './harness.ts';
+import { Bench, MEMORY_BASE, frame } from './harness.ts';
 import type { FrameSpec } from './harness.ts';
 
 const QUEUES = 8;
@@ -220,6 +220,23 @@ describe('queue filters', () => {
   });
 });
 
+describe('the descriptor', () => {
+  it('names the EtherType filter in place of the packet type', () => {
+    const b = new SteerBench();
+    const type = (spec: FrameSpec): number => {
+      const slot = b.r(0, 0x1010); // RDH 0
+      b.queueOf(spec);
+      return b.view().getUint32(b.r(0, 0x1000) - MEMORY_BASE + 16 * slot, true) & 0xfff0;
+    };
+    const tcp4 = 0x110; // IPv4, TCP
+    expect(type(FLOW)).toBe(tcp4);
+    b.w(0, 0x5128 + 4 * 5, 0x80000000 | 0x0800); // filter 5: IPv4
+    b.w(0, 0xec00 + 4 * 5, 0x80000000); // to queue 0
+    expect(type(FLOW)).toBe(0x8000 | (5 << 4));
+    expect(type({ ...FLOW, v6: true })).toBe(0x140);
+  });
+});
+
 describe('Flow Director', () => {
   it('hashes as its definition bit by bit does', () => {
     const word = fc.integer({ min: 0, max: 0xffffffff });
@@ -277,7 +294,7 @@ describe('Flow Director', () => {
     expect(b.command(3) & 4).toBe(0);
     expect(b.queueOf(FLOW)).toBe(0);
     b.command(2);
-    expect(b.r(0, 0xee54)).toBe(1 << 16); // FREMOVE
+    expect(b.r(0, 0xee54)).toBe(1 << 8); // FREMOVE
     b.addPerfect(FLOW, 78, 0, 1 << 9); // drop
     expect(b.queueOf(FLOW)).toBe(-1);
     b.nic.checkInvariants();

@@ -42,6 +42,23 @@ describe('ethtool -a and -A', () => {
     expect(run(bed, 'ethtool -a lo').status).toBe(1);
   });
 
+  it.each([
+    // IXGBE_DV and IXGBE_LOW_DV by hand: 176,710 and 77,378 bits are 22 and 10 KiB; with frames of 9,018 bytes 383,110 and 317,378.
+    [1500, 512 - 22, 10],
+    [9000, 512 - 47, 39],
+  ])('writes the thresholds of ixgbe at MTU %i', (mtu, highKib, lowKib) => {
+    const bed = new Testbed();
+    run(bed, `ip link set dev p0 mtu ${mtu}`);
+    run(bed, 'ethtool -A p0 tx on');
+    const { bar0 } = bed.nic.functions[0];
+    expect(bar0.read32(0x3260)).toBe((0x80000000 | (highKib << 10)) >>> 0); // FCRTH
+    expect(bar0.read32(0x3220)).toBe((0x80000000 | (lowKib << 10)) >>> 0); // FCRTL
+    expect(bar0.read32(0x3200)).toBe(0xffffffff); // FCTTV
+    expect(bar0.read32(0x32a0)).toBe(0x7fff); // FCRTV
+    run(bed, 'ethtool -A p0 tx off rx on');
+    expect([bar0.read32(0x3260), bar0.read32(0x3220)]).toEqual([512 * 1024 - 24576, 0]);
+  });
+
   /** 64-byte frames at line rate for 2 ms to a host that forwards nothing: one core, two queues. */
   function overload(bed: Testbed): void {
     const frame = new Uint8Array(60).fill(7, 14);
