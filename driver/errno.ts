@@ -21,6 +21,7 @@ export const ENOSPC = 28;
 export const EMFILE = 24;
 export const ERANGE = 34;
 export const EPROTO = 71;
+export const ELOOP = 40;
 export const EBADFD = 77;
 export const EMSGSIZE = 90;
 export const EPROTONOSUPPORT = 93;
@@ -54,6 +55,7 @@ const NAMES: Record<number, readonly [name: string, text: string]> = {
   [ENOSPC]: ['ENOSPC', 'No space left on device'],
   [ERANGE]: ['ERANGE', 'Numerical result out of range'],
   [EPROTO]: ['EPROTO', 'Protocol error'],
+  [ELOOP]: ['ELOOP', 'Too many levels of symbolic links'],
   [EBADFD]: ['EBADFD', 'File descriptor in bad state'],
   [EMSGSIZE]: ['EMSGSIZE', 'Message too long'],
   [EPROTONOSUPPORT]: ['EPROTONOSUPPORT', 'Protocol not supported'],

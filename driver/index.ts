@@ -20,7 +20,7 @@ export * from './netdev.ts';
 export * from './skb.ts';
 export * from './transmit.ts';
 export * from './workqueue.ts';
-export { DevState } from './registry.ts';
+export { DevState, NetNamespace } from './net-namespace.ts';
 export { describeActions, describeMatch, describeRequest } from './sim/describe.ts';
 export { delNetdevsim, newNetdevsim } from './sim/netdevsim/device.ts';
 export { offsimOps } from './sim/offsim.ts';

@@ -5,7 +5,7 @@
 // outside of a core's work (a command typed at the prompt) moves the clock but belongs to no core; `inContext` runs
 // such code on one. Devices are reached through PciDev and through `syncDevices`, never by methods of the model.
 //
-// Not here: GRO, namespaces, rtnl locking, module loading; lo (ifindex 1) belongs to the stack.
+// Not here: GRO, rtnl locking, module loading; lo (ifindex 1) belongs to the stack.
 
 import { assert } from '../hw/base/assert.ts';
 import type { HostMemory } from '../hw/dma/host-memory.ts';
@@ -16,8 +16,7 @@ import { hostCosts } from './costs.ts';
 import { DevlinkRegistry } from './devlink.ts';
 import type { HostCosts } from './costs.ts';
 import { FibHooks } from './fib-notifier.ts';
-import { NetdevRegistry } from './registry.ts';
-import type { DevState } from './registry.ts';
+import { NetNamespace, namespaceOf, setCarrier, stateOf } from './net-namespace.ts';
 import { HostCore, NETDEV_BUDGET, NETDEV_BUDGET_PS } from './host-core.ts';
 import type { CoreHost, CoreTask, SoftirqLimits } from './host-core.ts';
 import { Napi } from './napi.ts';
@@ -72,8 +71,11 @@ export class Kernel implements CoreHost {
   current: HostCore | null = null;
   /** Called before host code runs: publishes what devices finished by now (nic.sync). Set by the testbed. */
   syncDevices: ((nowPs: number) => void) | null = null;
-  /** The stack's receive function. */
-  rxHandler: RxHandler | null = null;
+  /** All network namespaces. The initial one is the first: devices come into it unless told otherwise. */
+  readonly namespaces: NetNamespace[] = [];
+  readonly initNet: NetNamespace;
+  /** Told of each packet that a driver passes up, before the stack is. */
+  onReceive: ((skb: SkBuff, dev: NetDevice) => void) | null = null;
   /** Told of each packet that the driver layer drops, before it is freed. Set by the stack or the testbed. */
   onDrop: ((skb: SkBuff, reason: KernelDrop) => void) | null = null;
   /** Told of each packet that a driver hands to a sampling group, by packet id. */
@@ -88,7 +90,6 @@ export class Kernel implements CoreHost {
   readonly log: { atPs: number; text: string }[] = [];
 
   private rfs: Rfs | null = null;
-  private readonly registry: NetdevRegistry;
   private readonly irqs = new Map<number, { handler: IrqHandler; core: HostCore }>();
   private readonly logged = new Set<string>();
   private readonly regionIova: number;
@@ -102,7 +103,7 @@ export class Kernel implements CoreHost {
     this.buffers = new BufferPool(config.memory);
     this.skbs = new SkbPool(this.buffers, config.memory);
     this.transmit = new Transmit(this);
-    this.registry = new NetdevRegistry(this);
+    this.initNet = this.addNamespace();
     for (let i = 0; i < (config.coreCount ?? 1); i++)
       this.cores.push(new HostCore(i, frequencyMhz, this, this.costs));
   }
@@ -150,7 +151,7 @@ export class Kernel implements CoreHost {
     this.printk(text);
   }
 
-  // ---- Devices (registry.ts) ----
+  // ---- Devices (net-namespace.ts) ----
 
   /** A device that is not announced yet; carrier is on, as in Linux: a driver with a link switches it off. */
   alloc_netdev(name: string, ops: NetDeviceOps, txQueues = 1, rxQueues = 1): NetDevice {
@@ -161,84 +162,91 @@ export class Kernel implements CoreHost {
     return dev;
   }
 
+  /** A new, empty network namespace. */
+  addNamespace(): NetNamespace {
+    const net = new NetNamespace(this);
+    this.namespaces.push(net);
+    return net;
+  }
+
+  /** The stack's receive function in the initial namespace. */
+  get rxHandler(): RxHandler | null {
+    return this.initNet.rxHandler;
+  }
+
+  set rxHandler(handler: RxHandler | null) {
+    this.initNet.rxHandler = handler;
+  }
+
   /** Announces a device; ifindex from 2 unless set before. −EEXIST when name or ifindex is taken. `%d` in a name is numbered. */
-  register_netdev(dev: NetDevice): number {
-    return this.registry.register(dev);
+  register_netdev(dev: NetDevice, net = this.initNet): number {
+    return net.register(dev);
   }
 
   /** Closes a device and forgets it. */
   unregister_netdev(dev: NetDevice): void {
-    this.registry.unregister(dev);
+    namespaceOf(dev).unregister(dev);
   }
 
-  dev_get_by_name(name: string): NetDevice | null {
-    return this.registry.byName(name);
+  dev_get_by_name(name: string, net = this.initNet): NetDevice | null {
+    return net.byName(name);
   }
 
-  dev_get_by_index(ifindex: number): NetDevice | null {
-    return this.registry.byIndex(ifindex);
-  }
-
-  /** All registered devices by ascending ifindex. */
+  /** Registered devices of all namespaces; of each by ascending ifindex. */
   netdevs(): NetDevice[] {
-    return this.registry.all();
+    return this.namespaces.flatMap((net) => net.all());
   }
 
   /** Renames a device that is down: 0, −EBUSY (up), −EEXIST, −EINVAL. */
   dev_change_name(dev: NetDevice, name: string): number {
-    return this.registry.rename(dev, name);
+    return namespaceOf(dev).rename(dev, name);
   }
 
   /** Brings a device up: 0 or the errno of ndo_open. */
   dev_open(dev: NetDevice): number {
-    return this.registry.open(dev);
+    return namespaceOf(dev).open(dev);
   }
 
   /** Brings a device down; what waits for transmission is dropped. */
   dev_close(dev: NetDevice): void {
-    this.registry.close(dev);
+    namespaceOf(dev).close(dev);
   }
 
   /** Sets the MTU: −EINVAL outside min/max ("mtu greater than device maximum"), else the driver's answer. */
   dev_set_mtu(dev: NetDevice, mtuBytes: number, extack?: ExtAck): number {
-    return this.registry.setMtu(dev, mtuBytes, extack);
+    return namespaceOf(dev).setMtu(dev, mtuBytes, extack);
   }
 
   /** Sets txqueuelen: 0 or the driver's refusal (−ENOMEM). */
   dev_change_tx_queue_len(dev: NetDevice, length: number): number {
-    return this.registry.setTxQueueLen(dev, length);
+    return namespaceOf(dev).setTxQueueLen(dev, length);
   }
 
   /** Sets the MAC address: −EOPNOTSUPP without the op, −EADDRNOTAVAIL for a group or zero address. */
   dev_set_mac_address(dev: NetDevice, mac: Uint8Array, extack?: ExtAck): number {
-    return this.registry.setMac(dev, mac, extack);
+    return namespaceOf(dev).setMac(dev, mac, extack);
   }
 
   /** Sets or clears IFF_PROMISC / IFF_ALLMULTI and tells the driver. */
   dev_change_rx_flags(dev: NetDevice, setFlags: number, clearFlags: number): void {
-    this.registry.changeRxFlags(dev, setFlags, clearFlags);
+    namespaceOf(dev).changeRxFlags(dev, setFlags, clearFlags);
   }
 
   /** dev_get_stats: the driver's counters plus what the core dropped. */
   dev_get_stats(dev: NetDevice): LinkStats64 {
-    return this.registry.stats(dev);
+    return namespaceOf(dev).stats(dev);
   }
 
   netif_carrier_on(dev: NetDevice): void {
-    this.registry.setCarrier(dev, true);
+    setCarrier(dev, true);
   }
 
   netif_carrier_off(dev: NetDevice): void {
-    this.registry.setCarrier(dev, false);
+    setCarrier(dev, false);
   }
 
-  register_netdevice_notifier(notifier: NetDeviceNotifier): void {
-    this.registry.notifiers.push(notifier);
-  }
-
-  /** Core-side state of a registered device. */
-  devState(dev: NetDevice): DevState {
-    return this.registry.stateOf(dev);
+  register_netdevice_notifier(notifier: NetDeviceNotifier, net = this.initNet): void {
+    net.notifiers.push(notifier);
   }
 
   // ---- Memory ----
@@ -290,16 +298,6 @@ export class Kernel implements CoreHost {
   frameLost(packetId: number, dev: NetDevice): void {
     if (packetId < 0 || this.onFrameLost === null) return;
     this.onFrameLost(packetId, dev.isUp ? KernelDrop.RING_RESET : KernelDrop.DEV_DOWN);
-  }
-
-  /** psample_sample_packet: counts a sampled packet for its group; frees it. Listeners of the netlink group are not modelled. */
-  psample(skb: SkBuff, group: number): void {
-    const seen = this.samples.get(group) ?? { packets: 0, bytes: 0 };
-    this.samples.set(group, seen);
-    seen.packets++;
-    seen.bytes += skb.lenBytes;
-    this.onSample?.(skb.packetId, group);
-    this.free_skb(skb);
   }
 
   /** Drops a packet in the driver layer: tells `onDrop`, then frees it. */
@@ -423,7 +421,7 @@ export class Kernel implements CoreHost {
     skb.iif = dev.ifindex;
     skb.packetId = this.memory.ownerAt(this.regionIova + skb.at);
     skb.tstampPs = this.scheduler.nowPs;
-    const state = this.registry.stateOf(dev);
+    const state = stateOf(dev);
     state.rxPackets++;
     state.rxBytes += skb.lenBytes;
     if (this.rfs !== null && this.rfs.steer(skb, dev)) return;
@@ -433,12 +431,14 @@ export class Kernel implements CoreHost {
   /** Gives a received packet to the stack, on the core that runs. */
   deliverUp(skb: SkBuff): void {
     const dev = skb.dev as NetDevice;
-    if (this.rxHandler === null) {
-      this.registry.stateOf(dev).rxDropped++;
+    const handler = dev.net === null ? null : dev.net.rxHandler;
+    if (handler === null) {
+      if (dev.state !== null) dev.state.rxDropped++;
       this.kfree_skb_reason(skb, KernelDrop.NO_HANDLER);
       return;
     }
-    this.rxHandler.receive(skb, dev);
+    if (this.onReceive !== null) this.onReceive(skb, dev);
+    handler.receive(skb, dev);
   }
 
   /** Receive packet steering; made when first asked for, and off until something is set. */
@@ -474,7 +474,7 @@ export class Kernel implements CoreHost {
   netif_tx_wake_queue(dev: NetDevice, queue: number): void {
     if (dev.txStopped[queue] === 0) return;
     dev.txStopped[queue] = 0;
-    this.transmit.run(this.registry.stateOf(dev).txQueues[queue]);
+    this.transmit.run(stateOf(dev).txQueues[queue]);
   }
 
   /** Allows packets on every queue (ndo_open). */
@@ -489,11 +489,6 @@ export class Kernel implements CoreHost {
 
   /** The pfifos in front of a device's queues. */
   txQueues(dev: NetDevice): TxQueue[] {
-    return this.registry.stateOf(dev).txQueues;
-  }
-
-  /** The core dropped a packet that was to leave through `dev`. */
-  countTxDropped(dev: NetDevice): void {
-    this.registry.stateOf(dev).txDropped++;
+    return stateOf(dev).txQueues;
   }
 }

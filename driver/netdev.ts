@@ -7,6 +7,7 @@
 import type { NapiDeferral } from './napi.ts';
 import type { EthtoolOps } from './ethtool.ts';
 import { NetFeatures } from './features.ts';
+import type { DevState, NetNamespace } from './net-namespace.ts';
 import type { SkBuff } from './skb.ts';
 import type { TcSetupData, TcSetupType } from './flow-block.ts';
 import type { XpsMaps } from './xps.ts';
@@ -112,13 +113,13 @@ export interface RxHandler {
   receive(skb: SkBuff, dev: NetDevice): void;
 }
 
-/** Told of changes (NETDEV_UP, NETDEV_DOWN, carrier, MTU, address, NETDEV_UNREGISTER); set by the stack. */
+/** NETDEV_UP, NETDEV_DOWN, carrier, MTU, address; 'unregister': it leaves this namespace (or the machine), down already. */
+export type NetDeviceEvent = 'up' | 'down' | 'carrier' | 'mtu' | 'address' | 'unregister';
+
+/** Told of changes of the devices of a namespace; set by the stack. */
 export interface NetDeviceNotifier {
   netdevEvent(dev: NetDevice, event: NetDeviceEvent): void;
 }
-
-/** NETDEV_*: `unregister` is told after `down`, while the device still has its name and index. */
-export type NetDeviceEvent = 'up' | 'down' | 'carrier' | 'mtu' | 'address' | 'unregister';
 
 /** Where a device sits and what its hardware calls it, as `ip -d link` shows it. */
 export interface DeviceIdentity {
@@ -161,6 +162,9 @@ export class NetDevice {
   xps: XpsMaps | null = null;
   /** The driver's private structure. */
   priv: unknown = null;
+  /** Namespace that it is in, and what the core keeps of it; null while it is not registered. */
+  net: NetNamespace | null = null;
+  state: DevState | null = null;
 
   name: string;
   readonly ops: NetDeviceOps;

@@ -225,7 +225,7 @@ export class Transmit {
   }
 
   private drop(skb: SkBuff, dev: NetDevice, reason: KernelDrop, answer: number): number {
-    this.kernel.countTxDropped(dev);
+    if (dev.state !== null) dev.state.txDropped++;
     this.kernel.kfree_skb_reason(skb, reason);
     return answer;
   }

@@ -11,6 +11,7 @@ import { BUFFER_2K, BUFFER_4K, BUFFER_CLASS_BYTES } from '../alloc.ts';
 import { ENOMEM } from '../errno.ts';
 import { eth_type_trans } from '../ether.ts';
 import type { Kernel } from '../kernel.ts';
+import { psample } from '../psample.ts';
 import type { Mmio } from '../mmio.ts';
 import type { NetDevice } from '../netdev.ts';
 import { CHECKSUM_NONE, CHECKSUM_UNNECESSARY, SKB_HEADROOM_BYTES } from '../skb.ts';
@@ -176,7 +177,7 @@ export class RxRing {
     }
     if ((status & RXD_STAT_COPY) !== 0) {
       skb.packetId = kernel.memory.ownerAt(kernel.iovaOf(skb.at));
-      kernel.psample(skb, hash >>> 0);
+      psample(kernel, skb, hash >>> 0);
       return;
     }
     if ((status & RXD_STAT_FLM) !== 0) skb.mark = hash >>> 0;

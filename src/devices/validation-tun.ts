@@ -85,6 +85,7 @@ function makeTap(kernel: Kernel): TunDevice {
     drop: (skb) => kernel.free_skb(skb),
     consume: (skb) => kernel.free_skb(skb),
     linkAdded: () => undefined,
+    net: kernel.initNet,
   });
   const ifreq = makeIfreq('tap0', IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE);
   for (let i = 0; i < CORES; i++) driver.ioctl(driver.open(), 'TUNSETIFF', ifreq);

@@ -5,6 +5,7 @@ import type { PortStats } from '../../hw/stats.ts';
 import { DROP_REASONS, MISS_REASONS } from '../../hw/pipeline/outcome.ts';
 import type { PacketLedger } from './ledger.ts';
 import { summarise } from './latency-summary.ts';
+import { namespaceReports } from './namespace-report.ts';
 import { RUN_REPORT_SCHEMA } from './run-report.ts';
 import type {
   Count,
@@ -58,6 +59,7 @@ export function buildReport(run: ReplayRun): RunReport {
     extraFrames: ledger.extraFrames,
     hostFrames: ledger.hostFrames,
     offload: offloadReport(testbed),
+    namespaces: namespaceReports(testbed.stacks()),
     queues: queueReports(testbed),
     latency: { hardware, fastPath, classicPath },
     utilisation: utilisation(run, spanPs),
@@ -159,9 +161,9 @@ function withoutFcs(stats: PortStats, frames: number, octets: number): number {
   return stats.total[octets] - 4 * stats.total[frames];
 }
 
-/** All flowtables together; null when the machine has none. */
+/** All flowtables of all namespaces together; null when the machine has none. */
 function offloadReport(testbed: Testbed): OffloadReport | null {
-  const tables = testbed.netfilter?.flowtables.list() ?? [];
+  const tables = testbed.netfilters().flatMap(({ flowtables }) => flowtables.list());
   if (tables.length === 0) return null;
   const report: OffloadReport = {
     asked: 0,

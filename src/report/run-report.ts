@@ -55,6 +55,19 @@ export interface OffloadReport {
   hardwareEntries: number;
 }
 
+/** A network namespace at the end of the run. */
+export interface NamespaceReport {
+  /** '' for the initial one. */
+  name: string;
+  devices: string[];
+  /** Entries of its conntrack table, flows of its flowtables, and those of them that are in hardware. */
+  connections: number;
+  flows: number;
+  flowsInHardware: number;
+  /** Packets that its flowtables forwarded in software. */
+  fastPathPackets: number;
+}
+
 /** What a command of a `run:` block printed, or what a watch (`nft monitor`) printed since the entry before. */
 export interface CommandReport {
   /** Simulated time, ps. */
@@ -103,6 +116,8 @@ export interface RunReport {
   extraFrames: number;
   hostFrames: number;
   offload: OffloadReport | null;
+  /** Empty unless there are several. */
+  namespaces: NamespaceReport[];
   queues: QueueReport[];
   latency: { hardware: TimeSummary; fastPath: TimeSummary; classicPath: TimeSummary };
   utilisation: { pcieToHost: number; pcieToDevice: number; cores: number[] };

@@ -17,6 +17,7 @@ export function formatSummary(report: RunReport): string {
     ...fateLines(report),
     '',
     ...offloadLines(report),
+    ...namespaceLines(report),
     ...latencyLines(report),
     '',
     ...queueLines(report),
@@ -53,6 +54,21 @@ function portLines(report: RunReport): string[] {
       rate(port.tx),
     ]),
   );
+}
+
+/** A line a network namespace; nothing when there is one. */
+function namespaceLines(report: RunReport): string[] {
+  if (report.namespaces.length === 0) return [];
+  const rows = report.namespaces.map((one) => [
+    one.name === '' ? '(initial)' : one.name,
+    formatCount(one.connections),
+    formatCount(one.flows),
+    formatCount(one.flowsInHardware),
+    formatCount(one.fastPathPackets),
+    one.devices.join(' '),
+  ]);
+  const head = ['namespace', 'connections', 'flows', 'in hardware', 'fast path packets', 'devices'];
+  return [...table(head, rows), ''];
 }
 
 function fateLines(report: RunReport): string[] {

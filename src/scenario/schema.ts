@@ -25,6 +25,11 @@ const portSchema = z.strictObject({
   /** L3 MTU, bytes. */
   mtu: quantity.optional(),
   promisc: z.boolean().default(false),
+  /** Network namespace that it is in. */
+  netns: z
+    .string()
+    .regex(/^[^/\s]{1,255}$/, 'expected a name of a network namespace')
+    .optional(),
 });
 
 const deviceSchema = z.strictObject({

@@ -26,10 +26,10 @@ import { PacketLedger } from '../report/ledger.ts';
 import type { TraceCollector } from '../report/trace.ts';
 import { attachNetfilter } from '../stack/netfilter/index.ts';
 import type { Netfilter } from '../stack/netfilter/index.ts';
+import { Namespaces } from '../stack/namespaces.ts';
 import { DRIVER_DROPS, NetStack } from '../stack/net-stack.ts';
 import { symmetricHash } from '../stack/tun/flow-hash.ts';
-import { COMMANDS } from './commands/table.ts';
-import { failed } from './commands/command.ts';
+import { runCommand } from './commands/table.ts';
 import type { CommandResult } from './commands/command.ts';
 import { driverOptionsOf, nicConfigOf } from '../devices/nic-config.ts';
 import type { DeviceProfile } from '../devices/profile.ts';
@@ -46,6 +46,8 @@ export interface PortOptions {
   mtuBytes?: number;
   /** Accept frames for other stations. */
   promisc?: boolean;
+  /** Network namespace to put it in, made when it is not there; default the initial one. */
+  netns?: string;
 }
 
 /** Binds one PCI function to a driver; what `probe` of a driver written elsewhere does. null when it refuses. */
@@ -137,7 +139,11 @@ export class Testbed {
       this.netFilter = attachNetfilter(this.netStack, options.seed);
     }
     ports.forEach((port, index) => this.addPort(index, port, options));
-    this.observeHost();
+    this.kernel.onReceive = (skb, dev) => {
+      if (this.onHostReceive === null) return;
+      const portIndex = this.devices.indexOf(dev);
+      if (portIndex >= 0) this.onHostReceive(skb, portIndex, this.nowPs);
+    };
   }
 
   /**
@@ -189,6 +195,7 @@ export class Testbed {
         promisc: port.promisc,
         ...(port.mac === undefined ? {} : { mac: port.mac }),
         ...(port.mtu === undefined ? {} : { mtuBytes: port.mtu }),
+        ...(port.netns === undefined ? {} : { netns: port.netns }),
       })),
     });
   }
@@ -254,17 +261,15 @@ export class Testbed {
     stdin?: string,
     readText: (name: string) => string | null = () => null,
   ): CommandResult {
-    const command = COMMANDS.get(words[0] ?? '');
-    if (command === undefined) return failed(127, `${words[0] ?? ''}: command not found\n`);
-    const context = { stack: this.stack, kernel: this.kernel, readText };
-    return command.run(words.slice(1), context, stdin);
+    return runCommand(words, { stack: this.stack, kernel: this.kernel, readText }, stdin);
   }
 
   /** A unicast address of a capture is on this side: host route and permanent neighbour, as if there from the start. */
   learn(address: Uint8Array, side: number, mac: Uint8Array): void {
     const dev = this.devices[side];
-    this.stack.fib.addHostRouteQuiet(address, dev);
-    this.stack.neigh.replace(dev, address, mac);
+    const stack = this.stack.namespaces?.stackOf(dev) ?? this.stack;
+    stack.fib.addHostRouteQuiet(address, dev);
+    stack.neigh.replace(dev, address, mac);
   }
 
   /** Sets a port's MTU. */
@@ -273,11 +278,25 @@ export class Testbed {
     if (error !== 0) throw new ModelError(`port ${portIndex}: MTU ${mtuBytes} refused: ${error}`);
   }
 
-  /** Packets that each named counter of the rule set has counted. */
+  /** Stacks of all network namespaces, the initial one first; none without a stack. */
+  stacks(): NetStack[] {
+    if (this.netStack === null) return [];
+    return this.netStack.namespaces === null ? [this.netStack] : this.netStack.namespaces.all();
+  }
+
+  /** Netfilter of all network namespaces, removed ones included while a driver still holds flows of theirs. */
+  netfilters(): Netfilter[] {
+    const stacks = this.netStack?.namespaces?.withLeaving() ?? this.stacks();
+    return stacks.map((stack) => stack.netfilter as Netfilter);
+  }
+
+  /** Packets that each named counter of the rule sets has counted; one name in several tables or namespaces is one counter. */
   namedCounters(): Map<string, number> {
     const counts = new Map<string, number>();
-    for (const table of this.netFilter?.nft.ruleset.tables ?? [])
-      for (const counter of table.counters) counts.set(counter.name, counter.values[0]);
+    for (const { nft } of this.netfilters())
+      for (const table of nft.ruleset.tables)
+        for (const counter of table.counters)
+          counts.set(counter.name, (counts.get(counter.name) ?? 0) + counter.values[0]);
     return counts;
   }
 
@@ -286,7 +305,7 @@ export class Testbed {
     const sink: TraceSink = collector;
     collector.vectorOf = (port, queue) => this.nic.functions[port].rxVector[queue];
     this.nic.trace = sink;
-    if (this.netStack !== null) this.netStack.trace = sink;
+    for (const stack of this.stacks()) stack.trace = sink;
     this.ledger.listener = collector;
   }
 
@@ -304,7 +323,8 @@ export class Testbed {
   checkInvariants(): void {
     this.ledger.check();
     this.nic.checkInvariants();
-    const faults = this.netFilter?.flowtables.checkInvariants() ?? [];
+    const netfilters = this.netfilters();
+    const faults = netfilters.flatMap((netfilter) => netfilter.flowtables.checkInvariants());
     faults.push(...this.ownerlessEntries());
     if (faults.length > 0) throw new ModelError(`flowtables: ${faults.join('; ')}`);
   }
@@ -313,7 +333,7 @@ export class Testbed {
   private ownerlessEntries(): string[] {
     const adapter = this.devices.length > 0 ? twinAdapter(this.devices[0]) : null;
     if (this.netFilter === null || adapter === null) return [];
-    const owned = this.netFilter.flowtables.cookies();
+    const owned = new Set(this.netfilters().flatMap((nf) => [...nf.flowtables.cookies()]));
     const faults: string[] = [];
     const known = new Set<number>();
     let underWay = 0;
@@ -348,11 +368,18 @@ export class Testbed {
     this.devices.push(dev);
     if (port.mac !== undefined) this.kernel.dev_set_mac_address(dev, macBytes(port.mac));
     if (options.stack === false) return;
+    if (port.netns !== undefined) this.moveTo(dev, port.netns);
     if (port.mtuBytes !== undefined && port.mtuBytes !== DEFAULT_MTU_BYTES)
       this.setMtu(index, port.mtuBytes);
     if (port.promisc === true) this.kernel.dev_change_rx_flags(dev, IFF_PROMISC, 0);
     const error = this.kernel.dev_open(dev);
     if (error !== 0) throw new ModelError(`port ${index}: ndo_open failed: ${error}`);
+  }
+
+  private moveTo(dev: NetDevice, name: string): void {
+    const namespaces = Namespaces.of(this.stack);
+    if (namespaces.find(name) === null) namespaces.add(name);
+    namespaces.move(dev, namespaces.find(name) ?? this.stack);
   }
 
   private probeReference(options: TestbedOptions): DriverProbe {
@@ -365,19 +392,6 @@ export class Testbed {
           : { rxSlots: options.ringSlots, txSlots: options.ringSlots }),
         ...options.twin,
       }).dev;
-  }
-
-  /** Puts `onHostReceive` between driver and stack. */
-  private observeHost(): void {
-    const handler = this.kernel.rxHandler;
-    if (handler === null) return;
-    this.kernel.rxHandler = {
-      receive: (skb, dev) => {
-        if (this.onHostReceive !== null)
-          this.onHostReceive(skb, this.devices.indexOf(dev), this.nowPs);
-        handler.receive(skb, dev);
-      },
-    };
   }
 }
 

@@ -1,4 +1,5 @@
-// net.core.*: the limits of a softirq run and of busy polling (Documentation/admin-guide/sysctl/net.rst).
+// net.core.*: the limits of a softirq run, busy polling, RFS (Documentation/admin-guide/sysctl/net.rst): of the machine, so only the
+// initial namespace has them.
 //
 // dev_weight bounds the backlog NAPI of RPS and loopback, which the model does not have: it can be read, and set to its default only.
 
@@ -28,6 +29,10 @@ export function registerCoreConf(sysctl: Sysctl, kernel: Kernel): void {
     const value = name === 'dev_weight' ? weight : 1;
     sysctl.register(`net/core/${name}`, value, null, value, value);
   }
+  const flowEntries = (entries: number): void => {
+    kernel.receiveSteering.setSockFlowEntries(entries);
+  };
+  sysctl.register('net/core/rps_sock_flow_entries', 0, flowEntries, 0, 1 << 29);
   sysctl.register('net/core/busy_read', 0, busyRead, 0);
   // poll() and select() of sockets, of which there are none: kept.
   sysctl.register('net/core/busy_poll', 0, null, 0);

@@ -1,11 +1,12 @@
 // Links as `ip link` sees them: the kernel's devices, lo (ifindex 1), VLAN devices, and per device the switches of
 // /proc/sys/net/ipv{4,6}/conf. Up, down, MTU and address changes reach the other parts of the stack from here.
 //
-// Left out: bridges and every other virtual kind (refused with the kernel's message), VLAN protocol 802.1ad, egress and
-// ingress priority maps, GVRP/MVRP, several network namespaces.
+// Bridges are in bridge/, veth pairs in veth.ts. Left out: every other virtual kind (refused with the kernel's message), VLAN protocol 802.1ad, egress and
+// ingress priority maps, GVRP/MVRP, QinQ.
 
 import { EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ERANGE } from '../../driver/errno.ts';
 import type { Kernel } from '../../driver/kernel.ts';
+import type { NetNamespace } from '../../driver/net-namespace.ts';
 import type { ExtAck, LinkStats64, NetDeviceOps } from '../../driver/netdev.ts';
 import {
   IFF_BROADCAST,
@@ -39,13 +40,23 @@ export class VlanDevice {
   readonly lower: NetDevice;
   readonly vlanId: number;
   readonly stats: LinkStats64;
+  /** Links of the namespace that the lower device is in. */
+  below: Links;
 
-  constructor(dev: NetDevice, lower: NetDevice, vlanId: number, stats: LinkStats64) {
+  constructor(dev: NetDevice, lower: NetDevice, vlanId: number, stats: LinkStats64, below: Links) {
     this.stats = stats;
+    this.below = below;
     this.dev = dev;
     this.lower = lower;
     this.vlanId = vlanId;
   }
+}
+
+/** What a device takes along to another namespace: its kind, and the VLAN devices that stand on it. */
+export interface Luggage {
+  kind: LinkKind | null;
+  vlan: VlanDevice | null;
+  uppers: VlanDevice[];
 }
 
 export class Links {
@@ -59,10 +70,12 @@ export class Links {
   readonly everUp = new Set<number>();
 
   private readonly kernel: Kernel;
+  readonly net: NetNamespace;
   private readonly sysctl: Sysctl;
   private readonly onDisableIpv6: (dev: NetDevice, off: boolean) => void;
   private readonly confs: (DeviceConf | undefined)[] = [];
   private readonly kinds = new Map<NetDevice, LinkKind>();
+  /** VLAN devices of this namespace; by tag, those on devices of this namespace (a VLAN device can be moved away from below). */
   private readonly vlans = new Map<NetDevice, VlanDevice>();
   private readonly byTag = new Map<number, VlanDevice>();
 
@@ -70,8 +83,10 @@ export class Links {
     kernel: Kernel,
     sysctl: Sysctl,
     onDisableIpv6: (dev: NetDevice, off: boolean) => void,
+    net: NetNamespace,
   ) {
     this.kernel = kernel;
+    this.net = net;
     this.sysctl = sysctl;
     this.onDisableIpv6 = onDisableIpv6;
     registerDeviceConf(sysctl, 'all', this.allConf, this.setAll);
@@ -83,24 +98,24 @@ export class Links {
     this.lo.maxMtuBytes = 0x7fff_ffff;
     this.lo.flags = IFF_LOOPBACK;
     this.lo.carrier = true;
-    kernel.register_netdev(this.lo);
+    kernel.register_netdev(this.lo, net);
   }
 
   /** All devices by ifindex; each has its conf afterwards. */
   all(): NetDevice[] {
-    const devices = this.kernel.netdevs();
+    const devices = this.net.all();
     for (const dev of devices) this.conf(dev);
     return devices;
   }
 
   byName(name: string): NetDevice | null {
-    const dev = this.kernel.dev_get_by_name(name);
+    const dev = this.net.byName(name);
     if (dev !== null) this.conf(dev);
     return dev;
   }
 
   byIndex(ifindex: number): NetDevice | null {
-    return this.kernel.dev_get_by_index(ifindex);
+    return this.net.byIndex(ifindex);
   }
 
   /** The device's switches, made from the defaults when the device is new. */
@@ -139,7 +154,7 @@ export class Links {
 
   /** Devices stacked on `lower`. */
   vlansOn(lower: NetDevice): NetDevice[] {
-    return [...this.vlans.values()].filter((v) => v.lower === lower).map((v) => v.dev);
+    return [...this.byTag.values()].filter((v) => v.lower === lower).map((v) => v.dev);
   }
 
   /** Counters of any device. */
@@ -163,9 +178,9 @@ export class Links {
     dev.maxMtuBytes = 65535;
     dev.flags = lower.flags & (IFF_BROADCAST | IFF_MULTICAST);
     dev.carrier = lower.carrier;
-    const error = this.kernel.register_netdev(dev);
+    const error = this.kernel.register_netdev(dev, this.net);
     if (error !== 0) return { error, message: '', reason: 'register' };
-    const vlan = new VlanDevice(dev, lower, vlanId, stats);
+    const vlan = new VlanDevice(dev, lower, vlanId, stats, this);
     this.vlans.set(dev, vlan);
     this.byTag.set(lower.ifindex * 4096 + vlanId, vlan);
     this.conf(dev);
@@ -176,22 +191,46 @@ export class Links {
   remove(dev: NetDevice): Answer {
     const kind = this.kinds.get(dev);
     if (kind !== undefined) return kind.remove();
-    const vlan = this.vlans.get(dev);
-    if (vlan === undefined) return refuse(EOPNOTSUPP, '', 'link-delete');
+    if (!this.vlans.has(dev)) return refuse(EOPNOTSUPP, '', 'link-delete');
     this.kernel.unregister_netdev(dev);
-    this.vlans.delete(dev);
-    this.byTag.delete(vlan.lower.ifindex * 4096 + vlan.vlanId);
-    this.forget(dev);
     return OK;
   }
 
-  /** A device is gone from the kernel: its switches go, too. */
+  /** A device is gone from this namespace: its switches go, and what is known of it. */
   forget(dev: NetDevice): void {
     this.kinds.delete(dev);
+    const vlan = this.vlans.get(dev);
+    if (vlan !== undefined) vlan.below.removeTag(vlan);
+    this.vlans.delete(dev);
     this.everUp.delete(dev.ifindex);
     this.confs[dev.ifindex] = undefined;
     this.sysctl.unregister(`net/ipv4/conf/${dev.name}`);
     this.sysctl.unregister(`net/ipv6/conf/${dev.name}`);
+  }
+
+  /** No frame with its tag reaches a VLAN device any more. */
+  private removeTag(vlan: VlanDevice): void {
+    this.byTag.delete(vlan.lower.ifindex * 4096 + vlan.vlanId);
+  }
+
+  /** What has to go along when a device leaves for another namespace; `adopt` takes it there. */
+  release(dev: NetDevice): Luggage {
+    const uppers = [...this.byTag.values()].filter((v) => v.lower === dev);
+    for (const upper of uppers) this.removeTag(upper);
+    const luggage = { kind: this.kind(dev), vlan: this.vlan(dev), uppers };
+    this.vlans.delete(dev);
+    return luggage;
+  }
+
+  /** A device has come from another namespace. */
+  adopt(dev: NetDevice, { kind, vlan, uppers }: Luggage): void {
+    if (kind !== null) this.kinds.set(dev, kind);
+    if (vlan !== null) this.vlans.set(dev, vlan);
+    for (const upper of uppers) {
+      upper.below = this;
+      this.byTag.set(dev.ifindex * 4096 + upper.vlanId, upper);
+    }
+    this.conf(dev);
   }
 
   /** `ip link set up`. ENETDOWN for a VLAN device whose lower device is down. */

@@ -1,9 +1,11 @@
 // The Linux network stack above the drivers, tied together: the way in from netif_receive_skb to the protocol
 // handlers (net/core/dev.c, 8021q), the way out to dev_queue_xmit, and the one place where packets end.
 //
-// Not here: GRO, bridges, packet sockets, generic XDP; sockets (nobody listens: the host answers echo, ARP, ND and errors).
+// One NetStack is one network namespace: what a namespace has of its own hangs on it, what all share is the kernel's (namespaces.ts).
+// Not here: GRO, packet sockets, generic XDP; sockets (nobody listens: the host answers echo, ARP, ND and errors).
 
 import type { Kernel } from '../../driver/kernel.ts';
+import type { NetNamespace } from '../../driver/net-namespace.ts';
 import type {
   NetDevice,
   NetDeviceEvent,
@@ -16,6 +18,7 @@ import { KernelDrop } from '../../driver/transmit.ts';
 import type { TraceSink } from '../../hw/observer.ts';
 import type { Scheduler } from '../../hw/time/scheduler.ts';
 import { registerCoreConf } from './core-conf.ts';
+import { Bridges } from './bridge/bridges.ts';
 import { HOOK_POINT_PS, RECEIVE_CORE_PS, VLAN_PS } from './costs.ts';
 import { AF_INET, AF_INET6 } from './ip/address.ts';
 import { Addresses } from './ip/addresses.ts';
@@ -36,6 +39,7 @@ import { askFibNotifiers, fibTablesOf } from './ip/fib-notify.ts';
 import { RouteAdmin } from './ip/route-admin.ts';
 import { Links } from './links.ts';
 import { Monitors } from './monitors.ts';
+import type { Namespaces } from './namespaces.ts';
 import { HOOK_NAMES, NF_ACCEPT, NF_DROP, NF_STOLEN, NetfilterHooks } from './netfilter/hooks.ts';
 import { STACK_DROPS, StackDrop } from './outcome.ts';
 import type { StackObserver } from './outcome.ts';
@@ -70,12 +74,17 @@ const SILENT: StackObserver = {
 
 export class NetStack implements RxHandler, NetDeviceNotifier {
   readonly kernel: Kernel;
+  /** Its devices. */
+  readonly net: NetNamespace;
+  /** All namespaces of the machine; null while nobody asked for a second one. */
+  namespaces: Namespaces | null = null;
   readonly scheduler: Scheduler;
   readonly hooks = new NetfilterHooks();
   readonly sysctl = new Sysctl();
-  readonly monitors = new Monitors();
+  monitors = new Monitors();
   readonly fib = new Fib();
   readonly links: Links;
+  readonly bridges: Bridges;
   readonly tc: TrafficControl;
   readonly addresses: Addresses;
   readonly routes: RouteAdmin;
@@ -102,20 +111,27 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
   netfilter: object | null = null;
 
   /** Registers with the kernel: receive function, device notifier, fate of packets that the driver layer drops. */
-  constructor(kernel: Kernel, observer: StackObserver = SILENT) {
+  constructor(
+    kernel: Kernel,
+    observer: StackObserver = SILENT,
+    net: NetNamespace = kernel.initNet,
+  ) {
     this.kernel = kernel;
+    this.net = net;
     this.scheduler = kernel.scheduler;
     this.observer = observer;
-    this.links = new Links(kernel, this.sysctl, this.ipv6Switched);
+    this.links = new Links(kernel, this.sysctl, this.ipv6Switched, net);
+    this.bridges = new Bridges(this);
     this.tc = new TrafficControl({
       scheduler: this.scheduler,
       deviceByName: (name) => this.links.byName(name),
+      index: kernel.namespaces.indexOf(net),
     });
     this.addresses = new Addresses(this.fib, (dev) => this.links.conf(dev));
     this.routes = new RouteAdmin(this.fib, this.addresses, (family) => {
       return askFibNotifiers(kernel, family);
     });
-    kernel.fib.tables = fibTablesOf(this.fib);
+    if (net === kernel.initNet) kernel.fib.tables = fibTablesOf(this.fib);
     this.neigh = new NeighbourTable(this);
     this.arp = new Arp(this);
     this.nd = new Nd(this);
@@ -129,23 +145,18 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     this.ipv6Local = new Ipv6Local(this);
     this.tun = new TunDriver(this);
     attachClassifier(this.tc, this);
-    this.sysctl.register(
-      'net/core/rps_sock_flow_entries',
-      0,
-      (entries) => {
-        kernel.receiveSteering.setSockFlowEntries(entries);
-      },
-      0,
-      1 << 29,
-    );
     this.sysctl.register('net/ipv4/ip_forward', 0, (value) => {
       this.sysctl.set('net/ipv4/conf/all/forwarding', value === 0 ? '0' : '1');
     });
-    registerCoreConf(this.sysctl, kernel);
-    kernel.rxHandler = this;
-    kernel.register_netdevice_notifier(this);
-    kernel.onDrop = this.driverDropped;
-    this.startLoopback();
+    if (net === kernel.initNet) {
+      registerCoreConf(this.sysctl, kernel);
+      kernel.onDrop = this.driverDropped;
+    }
+    net.rxHandler = this;
+    kernel.register_netdevice_notifier(this, net);
+    this.links.conf(this.links.lo);
+    // As if it had been brought up at boot; in a new namespace lo is down.
+    if (net === kernel.initNet) kernel.dev_open(this.links.lo);
     for (const dev of this.links.all())
       if (dev.isUp && dev !== this.links.lo) this.addresses.deviceUp(dev);
   }
@@ -187,8 +198,8 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     this.deliver(skb, dev);
   }
 
-  /** One round of __netif_receive_skb_core: ingress hooks, VLAN device, protocol handler. */
-  private deliver(skb: SkBuff, dev: NetDevice): void {
+  /** One round of __netif_receive_skb_core: ingress hooks, VLAN device, bridge, protocol handler. */
+  deliver(skb: SkBuff, dev: NetDevice): void {
     skb.dev = dev;
     skb.iif = dev.ifindex;
     const { protocol } = skb;
@@ -198,10 +209,23 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       if (verdict === NF_DROP) this.drop(skb, StackDrop.NETFILTER_DROP);
       return;
     }
-    if (skb.vlanTci >= 0 && (skb.vlanTci & 0xfff) !== 0) {
+    const vlanId = skb.vlanTci < 0 ? 0 : skb.vlanTci & 0xfff;
+    const port = this.bridges.portOf(dev);
+    if (vlanId !== 0 && (port === null || this.links.vlanFor(dev, vlanId) !== null)) {
       this.deliverVlan(skb, dev);
       return;
     }
+    if (port !== null) {
+      port.bridge.receive(skb, port);
+      return;
+    }
+    this.deliverToHost(skb, dev);
+  }
+
+  /** The protocol handlers: what comes after VLAN devices and bridges. */
+  deliverToHost(skb: SkBuff, dev: NetDevice): void {
+    const { protocol } = skb;
+    const family = protocol === ETH_P_IP ? AF_INET : protocol === ETH_P_IPV6 ? AF_INET6 : 0;
     skb.vlanTci = -1;
     if (family === AF_INET) this.ipv4.receive(skb, dev);
     else if (family === AF_INET6) this.ipv6.receive(skb, dev);
@@ -226,7 +250,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       skb.pktType = packetType(skb.bytes, skb.macAt, vlan.dev.mac);
     if (this.trace !== null)
       this.step(skb, TraceStep.VLAN_RECEIVE, vlan.dev.ifindex, vlanId, vlan.dev.name);
-    this.deliver(skb, vlan.dev);
+    this.stackOf(vlan.dev).deliver(skb, vlan.dev);
   }
 
   /**
@@ -265,11 +289,20 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       vlan.stats.tx_bytes += skb.lenBytes;
       pushVlanTag(skb, vlan.vlanId);
       out = vlan.lower;
+      if (out.net !== this.net) {
+        this.stackOf(out).xmit(skb, out);
+        return;
+      }
       if (this.egress !== null && !this.egress.pass(skb, out)) return;
     }
     if (this.trace !== null) this.step(skb, TraceStep.XMIT, out.ifindex, skb.lenBytes, out.name);
     if ((out.flags & IFF_LOOPBACK) !== 0) this.loopback(skb);
     else this.kernel.dev_queue_xmit(skb, out);
+  }
+
+  /** The stack of the namespace that a device is in. */
+  private stackOf(dev: NetDevice): NetStack {
+    return dev.net === this.net ? this : (this.namespaces?.stackOf(dev) ?? this);
   }
 
   /** Ends a packet: tells the observer about it and the packets merged into it, frees it. */
@@ -328,21 +361,30 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     if (event === 'up') {
       this.links.everUp.add(dev.ifindex);
       this.addresses.deviceUp(dev);
+      if (dev === this.links.lo) this.addLoopbackAddress();
     } else if (event === 'down') {
       for (const upper of this.links.vlansOn(dev)) this.kernel.dev_close(upper);
       this.addresses.deviceDown(dev);
       this.neigh.flushDevice(dev);
-    } else if (event === 'unregister') {
-      this.tc.deviceGone(dev);
-      for (const upper of this.links.vlansOn(dev)) this.links.remove(upper);
-      this.addresses.flush(dev, AF_INET);
-      this.addresses.flush(dev, AF_INET6);
-      this.links.forget(dev);
     } else if (event === 'address') this.neigh.flushDevice(dev);
     else if (event === 'mtu') this.clampVlans(dev);
+    else if (event === 'unregister') this.deviceGone(dev);
     else for (const upper of this.links.vlansOn(dev)) upper.carrier = dev.carrier;
+    this.bridges.netdevEvent(dev, event);
     this.fib.invalidate();
     for (const notifier of this.notifiers) notifier.netdevEvent(dev, event);
+    if (event === 'unregister') this.links.forget(dev);
+  }
+
+  /** A device leaves the namespace: whatever stands on it, or was set up for it here, goes. */
+  private deviceGone(dev: NetDevice): void {
+    for (const upper of this.links.vlansOn(dev)) this.kernel.unregister_netdev(upper);
+    this.addresses.flush(dev, AF_INET);
+    this.addresses.flush(dev, AF_INET6);
+    this.fib.flush(AF_INET, (e) => e.dev === dev);
+    this.fib.flush(AF_INET6, (e) => e.dev === dev);
+    this.neigh.flushDevice(dev);
+    this.tc.deviceGone(dev);
   }
 
   private clampVlans(dev: NetDevice): void {
@@ -350,10 +392,10 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       if (upper.mtuBytes > dev.mtuBytes) this.kernel.dev_set_mtu(upper, dev.mtuBytes);
   }
 
-  private startLoopback(): void {
+  /** inetdev_event: lo that comes up without address gets 127.0.0.1/8. */
+  private addLoopbackAddress(): void {
     const { lo } = this.links;
-    this.links.conf(lo);
-    this.kernel.dev_open(lo);
+    if (this.addresses.of(lo, AF_INET).length > 0) return;
     this.addresses.add({
       family: AF_INET,
       dev: lo,

@@ -38,6 +38,10 @@ export const StackDrop = {
   RING_RESET: 32,
   NO_WIRE: 33,
   TC_EGRESS: 34,
+  BRIDGE_SOURCE: 35,
+  BRIDGE_RESERVED: 36,
+  BRIDGE_VLAN: 37,
+  BRIDGE_NO_PORT: 38,
 } as const;
 export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
 
@@ -81,6 +85,10 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
   { name: 'ring-reset', text: 'in a receive ring that was replaced (ethtool -G, -L, -K) or reset' },
   { name: 'no-wire', text: 'sent through a device that has no wire (netdevsim)' },
   { name: 'tc-egress', text: 'dropped by a tc filter on the way out' },
+  { name: 'bridge-source', text: 'source address on a bridge port is a group or zero' },
+  { name: 'bridge-reserved', text: 'pause frame on a bridge port: not forwarded' },
+  { name: 'bridge-vlan', text: 'VLAN that the bridge port does not have' },
+  { name: 'bridge-no-port', text: 'no port of the bridge to send it to (its own, down, or none)' },
 ];
 
 /** Which way software took a packet that it forwards. */

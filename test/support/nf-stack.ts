@@ -162,6 +162,11 @@ export class NfStack implements StackPort {
     return connectionLines(this, conntrack, conntrack.liveIds(), { extended: true, id: false });
   }
 
+  /** Nothing of these tests goes out without the neighbour layer. */
+  xmit(): void {
+    throw new Error('xmit');
+  }
+
   private routeFor(oif: number): Route | null {
     const dev = this.devs.find((d) => d.ifindex === oif) ?? null;
     return dev === null || !this.hasReturnRoute ? null : this.route(dev);

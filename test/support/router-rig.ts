@@ -3,7 +3,7 @@
 
 import type { CommandResult } from '../../src/scenario/commands/command.ts';
 import { tokenize } from '../../src/scenario/commands/command.ts';
-import { COMMANDS } from '../../src/scenario/commands/table.ts';
+import { runCommand } from '../../src/scenario/commands/table.ts';
 import { attachNetfilter } from '../../src/stack/netfilter/index.ts';
 import type { Netfilter } from '../../src/stack/netfilter/index.ts';
 import { frameOf, ipPacket, readPacket } from './packets.ts';
@@ -62,13 +62,7 @@ export class RouterRig extends StackRig {
   /** Runs one command. */
   command(words: string[] | string): CommandResult {
     const list = typeof words === 'string' ? tokenize(words)[0] : words;
-    const tool = COMMANDS.get(list[0]);
-    if (tool === undefined) throw new Error(`no command ${list[0]}`);
-    return tool.run(list.slice(1), {
-      stack: this.stack,
-      kernel: this.kernel,
-      readText: () => null,
-    });
+    return runCommand(list, { stack: this.stack, kernel: this.kernel, readText: () => null });
   }
 
   /** A packet arrives on a side; what left because of it. */

@@ -6,10 +6,9 @@ import { Kernel } from '../../driver/kernel.ts';
 import { HostMemory } from '../../hw/dma/host-memory.ts';
 import { Scheduler } from '../../hw/time/scheduler.ts';
 import { PS_PER_S } from '../../hw/time/units.ts';
-import type { CommandContext, CommandResult } from '../../src/scenario/commands/command.ts';
+import type { CommandResult } from '../../src/scenario/commands/command.ts';
 import { tokenize } from '../../src/scenario/commands/command.ts';
-import { ip } from '../../src/scenario/commands/ip.ts';
-import { sysctl } from '../../src/scenario/commands/sysctl.ts';
+import { runCommand } from '../../src/scenario/commands/table.ts';
 import { NetStack } from '../../src/stack/net-stack.ts';
 import { STACK_DROPS } from '../../src/stack/outcome.ts';
 
@@ -95,14 +94,7 @@ export class StackRig {
   /** Runs one `ip` or `sysctl` command. */
   run(text: string): CommandResult {
     const [words] = tokenize(text);
-    const tool = [ip, sysctl].find((t) => t.name === words[0]);
-    if (tool === undefined) throw new Error(`no command ${words[0]}`);
-    const context: CommandContext = {
-      stack: this.stack,
-      kernel: this.kernel,
-      readText: () => null,
-    };
-    return tool.run(words.slice(1), context);
+    return runCommand(words, { stack: this.stack, kernel: this.kernel, readText: () => null });
   }
 
   /** Runs a command that must succeed; its output. */

@@ -7,7 +7,7 @@ import { Scheduler } from '../../hw/time/scheduler.ts';
 import { PS_PER_S } from '../../hw/time/units.ts';
 import type { CommandResult } from '../../src/scenario/commands/command.ts';
 import { tokenize } from '../../src/scenario/commands/command.ts';
-import { COMMANDS } from '../../src/scenario/commands/table.ts';
+import { runCommand } from '../../src/scenario/commands/table.ts';
 import { NetStack } from '../../src/stack/net-stack.ts';
 import { STACK_DROPS } from '../../src/stack/outcome.ts';
 import { BpfCode } from '../../src/stack/tun/bpf/insn.ts';
@@ -149,10 +149,7 @@ export class TunRig {
 
   run(text: string): CommandResult {
     const [words] = tokenize(text);
-    const tool = COMMANDS.get(words[0]);
-    if (tool === undefined) throw new Error(`no command ${words[0]}`);
-    const context = { stack: this.stack, kernel: this.kernel, readText: () => null };
-    return tool.run(words.slice(1), context);
+    return runCommand(words, { stack: this.stack, kernel: this.kernel, readText: () => null });
   }
 
   must(text: string): string {

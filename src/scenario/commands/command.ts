@@ -5,12 +5,16 @@
 import type { NetStack } from '../../stack/net-stack.ts';
 import type { Kernel } from '../../../driver/kernel.ts';
 
-/** The machine a command acts on. Further parts (ethtool's device model, OVS) join as they are written. */
+/** The machine a command acts on, seen from one of its network namespaces. */
 export interface CommandContext {
   stack: NetStack;
   kernel: Kernel;
   /** Text of a file that a command names (`nft -f FILE`); null when it cannot be read. */
   readText: (name: string) => string | null;
+  /** What the command reads from standard input. */
+  stdin?: string;
+  /** Runs another command on the machine that a context describes (`ip netns exec`). */
+  run: (words: readonly string[], ctx: CommandContext, stdin?: string) => CommandResult;
 }
 
 export interface CommandResult {
@@ -28,6 +32,9 @@ export interface ShellCommand {
   /** `args` without the tool's own name. */
   run(args: string[], ctx: CommandContext, stdin?: string): CommandResult;
 }
+
+/** Exit status of a shell for a command that does not exist. */
+export const COMMAND_NOT_FOUND = 127;
 
 /** Success with text. */
 export function ok(stdout = ''): CommandResult {

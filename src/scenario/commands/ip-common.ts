@@ -18,6 +18,8 @@ export interface IpOptions {
   details: boolean;
   brief: boolean;
   oneline: boolean;
+  /** `netns exec` in every namespace. */
+  all: boolean;
 }
 
 /** Ends a command with a message and a status; caught by ip.ts. */

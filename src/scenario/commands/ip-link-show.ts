@@ -10,6 +10,7 @@ import {
   IFF_POINTOPOINT,
   IFF_PROMISC,
 } from '../../../driver/netdev.ts';
+import { portJson, portText } from '../../stack/bridge/bridge-link.ts';
 import { formatMac } from '../../stack/ip/address.ts';
 import type { NetStack } from '../../stack/net-stack.ts';
 import type { IpOptions } from './ip-common.ts';
@@ -22,8 +23,28 @@ export function briefLine(stack: NetStack, dev: NetDevice): string {
 
 /** `eth0.100@eth0` for stacked devices. */
 export function shownName(stack: NetStack, dev: NetDevice): string {
-  const vlan = stack.links.vlan(dev);
-  return vlan === null ? dev.name : `${dev.name}@${vlan.lower.name}`;
+  const below = linkOf(stack, dev);
+  if (below === null) return dev.name;
+  return `${dev.name}@${below.net === dev.net ? below.name : `if${below.ifindex}`}`;
+}
+
+/** `master br0 ` of a bridge port. */
+function master(stack: NetStack, dev: NetDevice): string {
+  const port = stack.bridges.portOf(dev);
+  return port === null ? '' : `master ${port.bridge.dev.name} `;
+}
+
+/** IFLA_LINK: the device below, or at the other end of a pair; null for none. */
+function linkOf(stack: NetStack, dev: NetDevice): NetDevice | null {
+  return stack.links.vlan(dev)?.lower ?? stack.links.kind(dev)?.peer?.() ?? null;
+}
+
+/** The namespace of that device where it is another one: its name if it has one, and the id by which this one knows it. */
+function linkNamespace(stack: NetStack, dev: NetDevice): { name: string; id: number } | null {
+  const below = linkOf(stack, dev);
+  if (below === null || below.net === dev.net || stack.namespaces === null) return null;
+  const other = stack.namespaces.stackOf(below);
+  return { name: stack.namespaces.nameOf(other), id: stack.namespaces.idOf(stack, other) };
 }
 
 /** IFLA_OPERSTATE. */
@@ -34,30 +55,36 @@ export function operstate(stack: NetStack, dev: NetDevice): string {
     !dev.reportsCarrier ||
     stack.links.kind(dev)?.kind === 'tun';
   if (isSimple && dev.carrier) return dev.isUp ? 'UNKNOWN' : 'DOWN';
+  const below = linkOf(stack, dev);
+  if (dev.isUp && !dev.carrier && below !== null && below.net === dev.net && !below.carrier)
+    return 'LOWERLAYERDOWN';
   return dev.isUp && dev.carrier ? 'UP' : 'DOWN';
 }
 
-function flagNames(stack: NetStack, dev: NetDevice): string[] {
+/** Flags as the tools name them. */
+export function flagNames(stack: NetStack, dev: NetDevice): string[] {
   const names: string[] = [];
   if (dev.isUp && !dev.carrier) names.push('NO-CARRIER');
-  const vlan = stack.links.vlan(dev);
+  const below = linkOf(stack, dev);
   if ((dev.flags & IFF_LOOPBACK) !== 0) names.push('LOOPBACK');
   if ((dev.flags & IFF_BROADCAST) !== 0) names.push('BROADCAST');
   if ((dev.flags & IFF_POINTOPOINT) !== 0) names.push('POINTOPOINT');
   if ((dev.flags & IFF_MULTICAST) !== 0) names.push('MULTICAST');
   if ((dev.flags & IFF_NOARP) !== 0) names.push('NOARP');
   if ((dev.flags & IFF_ALLMULTI) !== 0) names.push('ALLMULTI');
-  if ((dev.flags & IFF_PROMISC) !== 0) names.push('PROMISC');
+  // A bridge makes its ports promiscuous; only what a user asked for shows.
+  if ((dev.flags & (stack.bridges.portOf(dev)?.wasPromisc ?? IFF_PROMISC) & IFF_PROMISC) !== 0)
+    names.push('PROMISC');
   if (dev.isUp) names.push('UP');
   if (dev.isUp && dev.carrier) names.push('LOWER_UP');
-  if (vlan !== null && !vlan.lower.isUp) names.push('M-DOWN');
+  if (below !== null && below.net === dev.net && !below.isUp) names.push('M-DOWN');
   return names;
 }
 
 function qdisc(stack: NetStack, dev: NetDevice): string {
   if (!stack.links.everUp.has(dev.ifindex)) return 'noop';
-  if ((dev.flags & IFF_LOOPBACK) !== 0 || stack.links.vlan(dev) !== null) return 'noqueue';
-  if (dev.noQueue || dev.txqueuelen === 0) return 'noqueue';
+  const isVirtual = stack.links.vlan(dev) !== null || dev.noQueue;
+  if ((dev.flags & IFF_LOOPBACK) !== 0 || isVirtual || dev.txqueuelen === 0) return 'noqueue';
   return dev.numTxQueues > 1 ? 'mq' : 'pfifo_fast';
 }
 
@@ -76,7 +103,7 @@ export function linkLine(stack: NetStack, dev: NetDevice, mode: boolean): string
   const qlen = dev.txqueuelen > 0 ? `qlen ${dev.txqueuelen}` : '';
   return (
     `${dev.ifindex}: ${shownName(stack, dev)}: <${flagNames(stack, dev).join(',')}> mtu ${dev.mtuBytes} ` +
-    `qdisc ${qdisc(stack, dev)} state ${operstate(stack, dev)} ${mode ? 'mode DEFAULT ' : ''}group default ${qlen}\n`
+    `qdisc ${qdisc(stack, dev)} ${master(stack, dev)}state ${operstate(stack, dev)} ${mode ? 'mode DEFAULT ' : ''}group default ${qlen}\n`
   );
 }
 
@@ -91,6 +118,9 @@ export function linkText(
   const type = linkType(stack, dev);
   text += `    link/${type} `;
   if (type !== 'none') text += `${formatMac(dev.mac)} brd ${broadcastMac(dev)}`;
+  const other = linkNamespace(stack, dev);
+  if (other !== null)
+    text += other.name === '' ? ` link-netnsid ${other.id}` : ` link-netns ${other.name}`;
   if (options.details) text += detailText(stack, dev);
   text += '\n';
   return mode && options.stats ? text + statsText(stack, dev) : text;
@@ -112,8 +142,10 @@ function detailText(stack: NetStack, dev: NetDevice): string {
       : vlan === null
         ? ''
         : `\n    vlan protocol 802.1Q id ${vlan.vlanId} <REORDER_HDR> `;
+  const port = stack.bridges.portOf(dev);
+  const slave = port === null ? '' : `\n    ${portText(port)}`;
   return (
-    ` promiscuity ${promisc}  allmulti ${allmulti} minmtu ${dev.minMtuBytes} maxmtu ${max} ${kind}` +
+    ` promiscuity ${promisc}  allmulti ${allmulti} minmtu ${dev.minMtuBytes} maxmtu ${max} ${kind}${slave}` +
     `addrgenmode ${addrGenMode(stack, dev)} numtxqueues ${dev.numTxQueues} numrxqueues ${dev.numRxQueues} ` +
     (linkType(stack, dev) === 'loopback' ? LO_SEGMENTS : SEGMENTS) +
     identityText(dev)
@@ -160,9 +192,10 @@ export function linkJson(
   mode: boolean,
   addresses: unknown[] | null = null,
 ): Record<string, unknown> {
-  const vlan = stack.links.vlan(dev);
+  const below = linkOf(stack, dev);
   const out: Record<string, unknown> = { ifindex: dev.ifindex };
-  if (vlan !== null) out['link'] = vlan.lower.name;
+  if (below !== null && below.net === dev.net) out['link'] = below.name;
+  else if (below !== null) out['link_index'] = below.ifindex;
   out['ifname'] = dev.name;
   if (options.brief) {
     out['operstate'] = operstate(stack, dev);
@@ -174,6 +207,8 @@ export function linkJson(
   out['flags'] = flagNames(stack, dev);
   out['mtu'] = dev.mtuBytes;
   out['qdisc'] = qdisc(stack, dev);
+  const port = stack.bridges.portOf(dev);
+  if (port !== null) out['master'] = port.bridge.dev.name;
   out['operstate'] = operstate(stack, dev);
   if (mode) out['linkmode'] = 'DEFAULT';
   out['group'] = 'default';
@@ -184,6 +219,8 @@ export function linkJson(
       out['address'] = formatMac(dev.mac);
       out['broadcast'] = broadcastMac(dev);
     }
+    const other = linkNamespace(stack, dev);
+    if (other !== null) out['link_netnsid'] = other.id;
     if (options.details) Object.assign(out, detailJson(stack, dev));
   }
   if (addresses !== null) out['addr_info'] = addresses;
@@ -231,11 +268,20 @@ function addrGenMode(stack: NetStack, dev: NetDevice): string {
 
 function linkInfo(stack: NetStack, dev: NetDevice): Record<string, unknown> {
   const kind = stack.links.kind(dev);
-  if (kind !== null) return { linkinfo: { info_kind: kind.kind, info_data: kind.json() } };
   const vlan = stack.links.vlan(dev);
-  if (vlan === null) return {};
-  const data = { protocol: '802.1Q', id: vlan.vlanId, flags: ['REORDER_HDR'] };
-  return { linkinfo: { info_kind: 'vlan', info_data: data } };
+  const port = stack.bridges.portOf(dev);
+  const info: Record<string, unknown> = {};
+  const data =
+    vlan === null
+      ? (kind?.json() ?? null)
+      : { protocol: '802.1Q', id: vlan.vlanId, flags: ['REORDER_HDR'] };
+  if (kind !== null || vlan !== null) info['info_kind'] = kind?.kind ?? 'vlan';
+  if (data !== null) info['info_data'] = data;
+  if (port !== null) {
+    info['info_slave_kind'] = 'bridge';
+    info['info_slave_data'] = portJson(port);
+  }
+  return Object.keys(info).length === 0 ? {} : { linkinfo: info };
 }
 
 function statsJson(stack: NetStack, dev: NetDevice): Record<string, unknown> {

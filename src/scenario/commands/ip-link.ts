@@ -1,13 +1,13 @@
-// `ip link` of iproute2 6.1: show, set, add (VLAN devices) and delete.
+// `ip link` of iproute2 6.1: show, set and delete (add: ip-link-add.ts).
 //
-// Kinds other than vlan are refused as by a kernel without them. Settings that the model does not have (master, alias, vf, ...)
+// Settings that the model does not have (master, alias, vf, ...)
 // answer EOPNOTSUPP.
 
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { IFF_ALLMULTI, IFF_MULTICAST, IFF_PROMISC } from '../../../driver/netdev.ts';
 import { OK, refuse } from '../../stack/answer.ts';
 import type { Answer } from '../../stack/answer.ts';
-import { parseMac } from '../../stack/ip/address.ts';
+import { Namespaces } from '../../stack/namespaces.ts';
 import type { NetStack } from '../../stack/net-stack.ts';
 import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult } from './command.ts';
@@ -21,6 +21,7 @@ import {
   numberOf,
   wrongArgument,
 } from './ip-common.ts';
+import { add, bridgeOptions, macOf, netnsOf, setBridge } from './ip-link-add.ts';
 import { briefLine, linkJson, linkText } from './ip-link-show.ts';
 import type { Words, IpOptions } from './ip-common.ts';
 
@@ -44,6 +45,12 @@ interface LinkChange {
   mac: Uint8Array | null;
   name: string;
   txqueuelen: number;
+  /** Bridge to join: its device, null to leave, undefined to stay as it is. */
+  master: string | null | undefined;
+  /** Options of a bridge (`type bridge ...`). */
+  bridge: Map<string, number> | null;
+  /** Namespace to go to, null to stay. */
+  to: NetStack | null;
   setFlags: number;
   clearFlags: number;
   unsupported: boolean;
@@ -54,18 +61,7 @@ const FLAG_WORDS: Readonly<Record<string, number>> = {
   allmulticast: IFF_ALLMULTI,
   multicast: IFF_MULTICAST,
 };
-const UNSUPPORTED = [
-  'master',
-  'alias',
-  'group',
-  'netns',
-  'vf',
-  'type',
-  'vrf',
-  'xdp',
-  'arp',
-  'mode',
-];
+const UNSUPPORTED = ['master', 'alias', 'group', 'vf', 'type', 'vrf', 'xdp', 'arp', 'mode'];
 
 function set(words: Words, stack: NetStack): CommandResult {
   const change: LinkChange = {
@@ -74,6 +70,9 @@ function set(words: Words, stack: NetStack): CommandResult {
     mac: null,
     name: '',
     txqueuelen: -1,
+    master: undefined,
+    bridge: null,
+    to: null,
     setFlags: 0,
     clearFlags: 0,
     unsupported: false,
@@ -85,13 +84,16 @@ function set(words: Words, stack: NetStack): CommandResult {
     else if (word === 'down') change.up = false;
     else if (word === 'mtu') change.mtuBytes = numberOf(words.next(), 'Invalid "mtu" value\n');
     else if (word === 'address' || word === 'lladdr') change.mac = macOf(words.next());
+    else if (word === 'netns') change.to = netnsOf(stack, words.next());
     else if (word === 'name') change.name = words.next();
     else if (word === 'txqueuelen' || word === 'qlen' || word === 'txqlen')
       change.txqueuelen = numberOf(words.next(), 'Invalid "txqueuelen" value\n');
     else if (word in FLAG_WORDS) {
       if (onOff(words.next(), word)) change.setFlags |= FLAG_WORDS[word];
       else change.clearFlags |= FLAG_WORDS[word];
-    } else if (word === 'nomaster') continue;
+    } else if (word === 'nomaster') change.master = null;
+    else if (word === 'master') change.master = masterOf(stack, words.next());
+    else if (word === 'type' && words.takes('bridge')) change.bridge = bridgeOptions(words);
     else if (UNSUPPORTED.includes(word)) {
       change.unsupported = true;
       words.next();
@@ -105,29 +107,37 @@ function set(words: Words, stack: NetStack): CommandResult {
   return answered(apply(stack, deviceOf(stack, device), change));
 }
 
-/** In do_setlink's order: address, MTU, name, queue length, flags. */
-function apply(stack: NetStack, dev: NetDevice, change: LinkChange): Answer {
-  const { links } = stack;
+/** In do_setlink's order: namespace (the rest then happens there), address, MTU, name, queue length, flags, bridge. */
+function apply(here: NetStack, dev: NetDevice, change: LinkChange): Answer {
   if (change.unsupported) return refuse(95, '', 'link-setting');
-  let answer: Answer = OK;
+  const stack = change.to ?? here;
+  const { links } = stack;
+  let answer: Answer = change.to === null ? OK : Namespaces.of(here).move(dev, change.to);
+  if (answer.error !== 0) return answer;
   if (change.mac !== null) answer = links.setAddress(dev, change.mac);
   if (answer.error === 0 && change.mtuBytes >= 0) answer = links.setMtu(dev, change.mtuBytes);
   if (answer.error === 0 && change.name !== '') answer = links.rename(dev, change.name);
   if (answer.error !== 0) return answer;
+  if (change.bridge !== null) {
+    const bridge = stack.bridges.bridgeOf(dev);
+    if (bridge === null) return refuse(95, '', 'link-kind');
+    setBridge(bridge, change.bridge);
+  }
   if (change.txqueuelen >= 0) {
     const error = stack.kernel.dev_change_tx_queue_len(dev, change.txqueuelen);
     if (error !== 0) return { error, message: '', reason: 'txqueuelen' };
   }
   if (change.setFlags !== 0 || change.clearFlags !== 0)
     stack.kernel.dev_change_rx_flags(dev, change.setFlags, change.clearFlags);
-  if (change.up === true) return links.up(dev);
-  return change.up === false ? links.down(dev) : OK;
+  if (change.up !== null) answer = change.up ? links.up(dev) : links.down(dev);
+  if (answer.error !== 0 || change.master === undefined) return answer;
+  if (change.master === null) return stack.bridges.release(dev);
+  return stack.bridges.enslave(dev, deviceOf(stack, change.master));
 }
 
-function macOf(word: string): Uint8Array {
-  const mac = parseMac(word);
-  if (mac === null) throw new IpError(255, `"${word}" is invalid lladdr.`);
-  return mac;
+function masterOf(stack: NetStack, name: string): string {
+  if (stack.links.byName(name) === null) throw wrongArgument(name, 'Device does not exist\n');
+  return name;
 }
 
 function onOff(word: string, key: string): boolean {
@@ -136,55 +146,7 @@ function onOff(word: string, key: string): boolean {
   return word === 'on';
 }
 
-// ---- add, delete ----
-
-function add(words: Words, stack: NetStack): CommandResult {
-  let lower = '';
-  let name = '';
-  let mac: Uint8Array | null = null;
-  let mtuBytes = -1;
-  let kind = '';
-  while (!words.isEmpty && kind === '') {
-    const word = words.next();
-    if (word === 'link') lower = words.next();
-    else if (word === 'address') mac = macOf(words.next());
-    else if (word === 'mtu') mtuBytes = numberOf(words.next(), 'Invalid "mtu" value\n');
-    else if (word === 'type') kind = words.next();
-    else if (word === 'name' || word === 'dev') name = words.next();
-    else if (name === '') name = word;
-    else throw garbage('dev', word);
-  }
-  if (kind === '') return failed(255, 'Not enough information: "type" argument is required\n');
-  const id = kind === 'vlan' ? vlanOptions(words) : -1;
-  const below = lower === '' ? null : deviceOf(stack, lower);
-  if (name !== '' && stack.links.byName(name) !== null) return answered(refuse(17));
-  if (kind === 'tun')
-    return answered(refuse(95, 'tun/tap creation via rtnetlink is not supported.', 'link-kind'));
-  if (kind !== 'vlan') return answered(refuse(95, 'Unknown device type', 'link-kind'));
-  if (below === null) return answered(refuse(22, '8021q: link not specified', 'vlan-link'));
-  if (id < 0) return answered(refuse(22, '8021q: VLAN properties not specified', 'vlan-id'));
-  const chosen = name === '' ? `${below.name}.${id}` : name;
-  const answer = stack.links.addVlan(below, chosen, id, mac);
-  if (answer.error !== 0 || mtuBytes < 0) return answered(answer);
-  return answered(stack.links.setMtu(deviceOf(stack, chosen), mtuBytes));
-}
-
-function vlanOptions(words: Words): number {
-  let id = -1;
-  while (!words.isEmpty) {
-    const word = words.next();
-    if (word === 'id') {
-      const text = words.next();
-      id = /^\d+$/.test(text) && Number(text) < 65536 ? Number(text) : -1;
-      if (id < 0) throw wrongArgument(text, 'id is invalid');
-    } else if (word === 'protocol' || word === 'proto') {
-      const protocol = words.next();
-      if (protocol.toLowerCase() !== '802.1q')
-        throw new IpError(2, 'RTNETLINK answers: Protocol not supported');
-    } else throw new IpError(255, `vlan: unknown command "${word}"?`);
-  }
-  return id;
-}
+// ---- delete ----
 
 function remove(words: Words, stack: NetStack): CommandResult {
   let name = '';

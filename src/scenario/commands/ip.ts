@@ -1,7 +1,8 @@
 // ip(8) of iproute2 6.1: options, objects (link, addr, route, neigh, rule) and the error messages between them. Text and JSON
 // are those of the real tool (recorded), for what the model has; the objects are in ip-link.ts, ip-addr.ts, ip-route.ts, ip-neigh.ts.
 //
-// Left out: -b, -n, -p, -r, -t and the objects that the model does not have: unknown to this ip, and refused as such.
+// `-n NAME` and `-all netns exec` act on other network namespaces (ip-netns.ts). Left out: -b, -p, -r, -t and the objects that the model
+// does not have: unknown to this ip, and refused as such.
 
 import { AF_INET, AF_INET6 } from '../../stack/ip/address.ts';
 import { failed, ok } from './command.ts';
@@ -11,6 +12,7 @@ import { IpError, Words, abbreviates, jsonText } from './ip-common.ts';
 import type { IpOptions } from './ip-common.ts';
 import { link } from './ip-link.ts';
 import { neigh } from './ip-neigh.ts';
+import { namespaceOfName, netns } from './ip-netns.ts';
 import { route } from './ip-route.ts';
 import { tuntap } from './ip-tuntap.ts';
 
@@ -27,14 +29,15 @@ const OBJECTS: readonly (readonly [string, IpObject])[] = [
   ['neighbour', neigh],
   ['link', link],
   ['tuntap', tuntap],
+  ['netns', netns],
 ];
 
 export const ip: ShellCommand = {
   name: 'ip',
-  summary: 'links, addresses, routes, neighbours, tuntap (iproute2)',
-  run(args, ctx) {
+  summary: 'links, addresses, routes, neighbours, tuntap, network namespaces (iproute2)',
+  run(args, ctx, stdin) {
     try {
-      return run(new Words(args), ctx);
+      return run(new Words(args), stdin === undefined ? ctx : { ...ctx, stdin });
     } catch (error) {
       if (error instanceof IpError) return failed(error.status, `${error.message}\n`);
       throw error;
@@ -42,7 +45,7 @@ export const ip: ShellCommand = {
   },
 };
 
-function run(words: Words, ctx: CommandContext): CommandResult {
+function run(words: Words, given: CommandContext): CommandResult {
   const options: IpOptions = {
     family: 0,
     json: false,
@@ -50,12 +53,16 @@ function run(words: Words, ctx: CommandContext): CommandResult {
     details: false,
     brief: false,
     oneline: false,
+    all: false,
   };
+  let ctx = given;
   while (words.peek.startsWith('-')) {
     const word = words.next();
     const option = word.startsWith('--') ? word.slice(1) : word;
     if (option === '-V' || option === '-Version') return ok(VERSION);
-    setOption(option, words, options);
+    if (option.length > 1 && abbreviates(option, '-netns'))
+      ctx = { ...ctx, stack: namespaceOfName(ctx.stack, words.next()) };
+    else setOption(option, words, options);
   }
   if (words.isEmpty) return failed(255, USAGE);
   const object = words.next();
@@ -79,15 +86,16 @@ function setOption(option: string, words: Words, options: IpOptions): void {
   else if (option === '-s' || abbreviates(option, '-stats') || option === '-statistics')
     options.stats = true;
   else if (abbreviates(option, '-details')) options.details = true;
+  else if (abbreviates(option, '-all')) options.all = true;
   else if (abbreviates(option, '-oneline')) options.oneline = true;
   else throw new IpError(255, `Option "${option}" is unknown, try "ip -help".`);
 }
 
 const USAGE =
   'Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }\n' +
-  'where  OBJECT := { address | link | neighbour | route | rule | tuntap }\n' +
+  'where  OBJECT := { address | link | neighbour | netns | route | rule | tuntap }\n' +
   '       OPTIONS := { -V[ersion] | -s[tatistics] | -d[etails] | -j[son] | -br[ief] |\n' +
-  '                    -f[amily] { inet | inet6 } | -4 | -6 | -o[neline] }\n';
+  '                    -f[amily] { inet | inet6 } | -4 | -6 | -o[neline] | -n[etns] name | -a[ll] }\n';
 
 /** `-o`: continuation lines are joined by a backslash. */
 function oneLines(text: string): string {

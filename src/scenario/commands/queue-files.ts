@@ -21,7 +21,7 @@ const FLOWS_MAX = 1 << 20;
 /** The file of a path, null when it is none of a queue. */
 export function findQueueFile(path: string, ctx: CommandContext): PseudoFile | null {
   const match = QUEUE_FILE.exec(path);
-  const dev = match === null ? null : ctx.kernel.dev_get_by_name(match[1]);
+  const dev = match === null ? null : ctx.stack.links.byName(match[1]);
   if (match === null || dev === null) return null;
   const queue = Number(match[3]);
   const count = match[2] === 'rx' ? dev.realNumRxQueues : dev.realNumTxQueues;

@@ -54,7 +54,7 @@ export const cat: ShellCommand = {
 
 function deviceOf(ctx: CommandContext, file: string): [NetDevice | null, string] {
   const match = ATTRIBUTE.exec(file);
-  return match === null ? [null, ''] : [ctx.kernel.dev_get_by_name(match[1]), match[2]];
+  return match === null ? [null, ''] : [ctx.stack.links.byName(match[1]), match[2]];
 }
 
 /** 0 or a positive errno. */
@@ -99,7 +99,7 @@ function readFile(ctx: CommandContext, file: string): string | null {
 
 function tunAttribute(ctx: CommandContext, file: string): string | null {
   const match = TUN_ATTRIBUTE.exec(file);
-  const dev = match === null ? null : ctx.kernel.dev_get_by_name(match[1]);
+  const dev = match === null ? null : ctx.stack.links.byName(match[1]);
   const tun = dev === null ? null : ctx.stack.tun.deviceOf(dev);
   if (tun === null || match === null) return null;
   if (match[2] === 'tun_flags') return `0x${tun.flags.toString(16)}\n`;

@@ -1,5 +1,6 @@
-// The table of commands: one line a tool. What is not in it is "command not found".
+// The table of commands, one line a tool, and how they are run. What is not in it is "command not found".
 
+import { bridge } from './bridge.ts';
 import { conntrack } from './conntrack/conntrack.ts';
 import { devlink } from './devlink/devlink.ts';
 import { flowtable } from './flowtable.ts';
@@ -10,11 +11,24 @@ import { nft } from './nft.ts';
 import { sysctl } from './sysctl.ts';
 import { tc } from './tc.ts';
 import { tuntap } from './tuntap.ts';
-import type { ShellCommand } from './command.ts';
+import { COMMAND_NOT_FOUND, failed } from './command.ts';
+import type { CommandContext, CommandResult, ShellCommand } from './command.ts';
 
 /** By name, in the order of `help`. */
 export const COMMANDS: ReadonlyMap<string, ShellCommand> = new Map(
-  [ip, nft, conntrack, flowtable, ethtool, devlink, sysctl, tc, tuntap, cat, echo].map(
+  [ip, bridge, nft, conntrack, flowtable, ethtool, devlink, sysctl, tc, tuntap, cat, echo].map(
     (command) => [command.name, command],
   ),
 );
+
+/** Runs one command (its words) in a namespace of a machine: 127 for one that does not exist. */
+export function runCommand(
+  words: readonly string[],
+  machine: Omit<CommandContext, 'run'>,
+  stdin?: string,
+): CommandResult {
+  const command = COMMANDS.get(words[0] ?? '');
+  if (command === undefined)
+    return failed(COMMAND_NOT_FOUND, `${words[0] ?? ''}: command not found\n`);
+  return command.run(words.slice(1), { ...machine, run: runCommand }, stdin);
+}

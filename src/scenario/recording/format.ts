@@ -29,6 +29,8 @@ const step = z.looseObject({
   // Text where the step is a command whose output was kept, not frames.
   out: z.union([z.array(frame), z.string().transform(() => [])]).optional(),
   ct: z.array(z.string()).optional(),
+  /** The same of named network namespaces. */
+  ctOf: z.record(z.string(), z.array(z.string())).optional(),
   hooks: z.record(z.string(), z.number()).optional(),
   driver: z.array(z.string()).optional(),
   before: z.array(z.string()).optional(),
@@ -59,6 +61,7 @@ const KNOWN_KEYS = new Set([
   'in',
   'out',
   'ct',
+  'ctOf',
   'hooks',
   'driver',
   'before',

@@ -209,6 +209,8 @@ class Player {
   private compareStep(step: RecordingStep, nextPs: number): void {
     if (step.hooks !== undefined) this.compareHooks(step, step.hooks);
     if (step.ct !== undefined) this.compareConntrack(step, step.ct, nextPs);
+    for (const [name, listed] of Object.entries(step.ctOf ?? {}))
+      this.compareConntrack(step, listed, nextPs, name);
     if (step.after !== undefined) {
       this.compareShort(step, step.after.ct);
       const { missing, extra } = compareLists(step.after.matched, this.watch.states(), equal);
@@ -220,12 +222,17 @@ class Player {
    * The recorded listing was taken at an unknown moment between this step and the next: it agrees when the model's does at
    * one of a few moments in between (a flow that is collected in that time changes `use=`).
    */
-  private compareConntrack(step: RecordingStep, listed: readonly string[], nextPs: number): void {
+  private compareConntrack(
+    step: RecordingStep,
+    listed: readonly string[],
+    nextPs: number,
+    namespace = '',
+  ): void {
     const expected = withoutRepeats(listed);
     this.compared.ctLines += expected.length;
     let first: { missing: string[]; extra: string[] } | null = null;
     for (;;) {
-      const found = compareLists(expected, this.conntrack(), sameConntrackLine);
+      const found = compareLists(expected, this.conntrack(namespace), sameConntrackLine);
       if (found.missing.length === 0 && found.extra.length === 0) return;
       first ??= found;
       const laterPs = this.testbed.nowPs + 2 * SETTLE_PS;
@@ -276,20 +283,21 @@ class Player {
     return String(sport === 80 ? dport : sport);
   }
 
-  private conntrack(): string[] {
-    const text = this.testbed.runWords(['conntrack', '-L', '-o', 'extended,id']).stdout;
+  private conntrack(namespace = ''): string[] {
+    const where = namespace === '' ? [] : ['ip', 'netns', 'exec', namespace];
+    const words = [...where, 'conntrack', '-L', '-o', 'extended,id'];
+    const text = this.testbed.runWords(words).stdout;
     return text.split('\n').filter((line) => line !== '');
   }
 
-  /** Addresses of the machine's devices, hex. */
+  /** Addresses of the machine, in all its namespaces, hex. */
   private addressesHex(): Set<string> {
-    const { stack, devices } = this.testbed;
     return new Set(
-      devices.flatMap((dev) =>
-        [2, 10].flatMap((family) =>
-          stack.addresses.of(dev, family).map((one) => toHex(one.address)),
-        ),
-      ),
+      this.testbed
+        .stacks()
+        .flatMap((stack) => stack.links.all().map((dev) => ({ stack, dev })))
+        .flatMap(({ stack, dev }) => [2, 10].flatMap((family) => stack.addresses.of(dev, family)))
+        .map((one) => toHex(one.address)),
     );
   }
 

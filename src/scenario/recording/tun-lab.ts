@@ -18,7 +18,7 @@ import { makeIfreq } from '../../stack/tun/tun-attach.ts';
 import type { TunDevice } from '../../stack/tun/tun-device.ts';
 import { IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN } from '../../stack/tun/uapi.ts';
 import { tokenize } from '../commands/command.ts';
-import { COMMANDS } from '../commands/table.ts';
+import { runCommand } from '../commands/table.ts';
 
 const TWO_32 = 0x1_0000_0000;
 const MEMORY_BYTES = 24 << 20;
@@ -177,9 +177,9 @@ export class TunLab {
   /** Runs a command: what it printed, on either stream. */
   run(text: string): string {
     const [words] = tokenize(text);
-    const context = { stack: this.stack, kernel: this.stack.kernel, readText: () => null };
-    const result = COMMANDS.get(words[0])?.run(words.slice(1), context);
-    return result === undefined ? '' : result.stdout + result.stderr;
+    const machine = { stack: this.stack, kernel: this.stack.kernel, readText: () => null };
+    const { stdout, stderr } = runCommand(words, machine);
+    return stdout + stderr;
   }
 }
 

@@ -75,6 +75,9 @@ export interface StackPort {
   netfilter: object | null;
   readonly kernel: KernelPart;
   readonly links: LinksPort;
+  readonly bridges?: BridgesPort;
+  /** Sends a frame (skb.at at its MAC header) through a device. */
+  xmit(skb: SkBuff, dev: NetDevice): void;
   readonly defrag: DefragPort;
   readonly icmp: IcmpPort;
   drop(skb: SkBuff, reason: StackDrop): void;
@@ -92,6 +95,22 @@ export interface KernelPart {
 /** A work queue: items run in process context and finish when they call `done`. */
 export interface WorkQueuePort {
   queue(item: (done: () => void) => void, delayPs?: number): void;
+}
+
+export interface BridgesPort {
+  /** The bridge behind a device, null for none. */
+  bridgeOf(
+    dev: NetDevice,
+  ): { forwardPath(mac: Uint8Array, vlanId: number): BridgeHop | null } | null;
+}
+
+/** How a bridge would send a frame on. */
+export interface BridgeHop {
+  /** Out of this port. */
+  readonly dev: NetDevice;
+  readonly vlanId: number;
+  /** What happens to the frame's tag. */
+  readonly tag: 'keep' | 'add' | 'remove';
 }
 
 export interface LinksPort {

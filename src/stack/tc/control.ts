@@ -49,6 +49,7 @@ export interface QdiscBlocks {
 
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 
+const COOKIES_PER_NAMESPACE = 0x1_0000_0000;
 /** First automatic preference; later ones count down. */
 const AUTO_PREF = 49152;
 
@@ -67,10 +68,12 @@ export class TrafficControl {
   /** Devices that had a qdisc: a second deletion of it is answered otherwise than a first. */
   private readonly hadQdisc = new Set<NetDevice>();
   private readonly zones: number[] = [];
-  private nextCookie = 0x1000;
+  /** Drivers know filters by their cookies: those of two namespaces differ. */
+  private nextCookie: number;
 
   constructor(port: TcPort) {
     this.port = port;
+    this.nextCookie = 0x1000 + port.index * COOKIES_PER_NAMESPACE;
     this.offload = new FilterOffload(port.scheduler);
     this.binding = new BlockBinding(this.offload, this.context);
   }

@@ -37,7 +37,7 @@ export function setIff(driver: TunDriver, file: TunFile, ifreq: Uint8Array): num
     const isTap = (flags & (U.IFF_TUN | U.IFF_TAP)) === U.IFF_TAP;
     if ((flags & U.IFF_NAPI) === 0 || !isTap) return -EINVAL;
   }
-  const dev = name === '' ? null : driver.kernel.dev_get_by_name(name);
+  const dev = name === '' ? null : driver.deviceByName(name);
   let tun: TunDevice;
   if (dev !== null) {
     if ((flags & U.IFF_TUN_EXCL) !== 0) return -EBUSY;

@@ -5,6 +5,7 @@
 
 import { EAGAIN, EBADF, EFAULT, EINVAL, EMFILE } from '../../../driver/errno.ts';
 import type { Kernel } from '../../../driver/kernel.ts';
+import type { NetNamespace } from '../../../driver/net-namespace.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { OK } from '../answer.ts';
@@ -32,6 +33,8 @@ export interface TunStack {
   readonly kernel: Kernel;
   drop(skb: SkBuff, reason: StackDrop): void;
   consume(skb: SkBuff, what: string): void;
+  /** The namespace that it makes devices in. */
+  readonly net: NetNamespace;
   /** A device of tun's was registered. */
   linkAdded(tun: TunDevice): void;
 }
@@ -75,6 +78,11 @@ export class TunDriver implements TunHost {
   /** All devices by ifindex. */
   devices(): TunDevice[] {
     return [...this.tuns.values()].sort((a, b) => a.dev.ifindex - b.dev.ifindex);
+  }
+
+  /** A device of the namespace. */
+  deviceByName(name: string): NetDevice | null {
+    return this.kernel.dev_get_by_name(name, this.stack.net);
   }
 
   /** The tun device behind a network device, null when it is none. */
@@ -178,7 +186,7 @@ export class TunDriver implements TunHost {
     const tun = new TunDevice(this, name, flags);
     tun.dev.ifindex = ifindex;
     if (tun.isTap) tun.dev.mac.set(this.nextMac());
-    const error = this.kernel.register_netdev(tun.dev);
+    const error = this.kernel.register_netdev(tun.dev, this.stack.net);
     if (error !== 0) {
       tun.flows.destroy();
       return error;

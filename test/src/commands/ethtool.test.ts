@@ -16,7 +16,8 @@ import { NetDevice } from '../../../driver/netdev.ts';
 import { HostMemory } from '../../../hw/dma/host-memory.ts';
 import { Scheduler } from '../../../hw/time/scheduler.ts';
 import { tokenize } from '../../../src/scenario/commands/command.ts';
-import { ethtool } from '../../../src/scenario/commands/ethtool/ethtool.ts';
+import { runCommand } from '../../../src/scenario/commands/table.ts';
+import type { NetStack } from '../../../src/stack/net-stack.ts';
 import { Testbed } from '../../../src/scenario/testbed.ts';
 
 interface Exchange {
@@ -143,8 +144,10 @@ describe.each(['netlink.txt', 'rss-and-ntuple.txt'])('ethtool 6.1 recorded: %s',
       const needsContext = words.includes('flow-type') && words.includes('context');
       if (needsContext && p0 !== null)
         p0.ethtoolOps?.rxfh?.create?.(p0, {}, { message: '', reason: '' });
-      const context = { kernel, stack: null as never, readText: () => null };
-      const result = ethtool.run(words, context);
+      // No stack: the tool only asks it for devices.
+      const links = { byName: (dev: string) => kernel.dev_get_by_name(dev) };
+      const stack = { links } as unknown as NetStack;
+      const result = runCommand(['ethtool', ...words], { kernel, stack, readText: () => null });
       expect(result).toEqual({ stdout, stderr, status });
     },
   );

@@ -33,6 +33,25 @@ describe('recordings', () => {
     expect(compared.driverCalls).toBe(152);
   });
 
+  it('two-namespaces.json: forwarded across a veth pair, translated in one namespace, tracked in both', () => {
+    const url = new URL('../namespaces/two-namespaces.json', FOLDER);
+    const { differences, compared } = playRecording(
+      parseRecording(readFileSync(url, 'utf8'), 'two-namespaces.json'),
+    );
+    expect(differences).toEqual([]);
+    expect(compared.frames).toBe(22);
+    expect(compared.ctLines).toBe(74);
+  });
+
+  it('bridge/classic.json: learned, flooded, routed', () => {
+    const url = new URL('../bridge/classic.json', FOLDER);
+    const { differences, compared } = playRecording(
+      parseRecording(readFileSync(url, 'utf8'), 'classic.json'),
+    );
+    expect(differences).toEqual([]);
+    expect(compared.frames).toBe(20);
+  });
+
   it('finds a changed, a missing and an extra driver call', () => {
     const recording = loadOffload('offsim-flowtable-plain.json');
     const calls = recording.steps.find((step) => step.name === 'ack')?.driver ?? [];

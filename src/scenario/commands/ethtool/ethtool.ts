@@ -64,7 +64,7 @@ export const ethtool: ShellCommand = {
   summary:
     'settings of a device: DEV, -i -S -a -A -g -G -l -L -c -C -k -K -d -x -X -n -N --show-fec',
   run(args: string[], ctx: CommandContext): CommandResult {
-    const only = args.length === 1 ? ctx.kernel.dev_get_by_name(args[0]) : null;
+    const only = args.length === 1 ? ctx.stack.links.byName(args[0]) : null;
     if (only !== null) return linkSettings(only);
     const json = args[0] === '--json';
     const [word, name, ...words] = json ? args.slice(1) : args;
@@ -72,7 +72,7 @@ export const ethtool: ShellCommand = {
     if (option === undefined || name === undefined) return badArguments();
     const hasJson = WITH_JSON.includes(option) || (option === statistics && words.length > 0);
     if (json && !hasJson) return badArguments();
-    const result = option({ name, dev: ctx.kernel.dev_get_by_name(name) }, words, json, ctx);
+    const result = option({ name, dev: ctx.stack.links.byName(name) }, words, json, ctx);
     // The list was begun before the kernel refused.
     if (json && result.stderr.startsWith('netlink error')) result.stdout = '[ ]\n';
     return result;

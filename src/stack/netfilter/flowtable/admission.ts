@@ -3,6 +3,7 @@
 
 import type { NetDevice } from '../../../../driver/netdev.ts';
 import type { SkBuff } from '../../../../driver/skb.ts';
+import { sameBytes } from '../../ip/address.ts';
 import type { Route } from '../../ip/fib.ts';
 import {
   C_SEEN,
@@ -30,6 +31,8 @@ import type { HookState } from '../hooks.ts';
 import { TRACE_FLOW_ADD, TRACE_FLOW_REFUSED } from '../trace-steps.ts';
 import type { AdmissionRefusal } from './counters.ts';
 import { NF_FLOW_DNAT, NF_FLOW_SNAT } from './flow.ts';
+import { forwardPath } from './forward-path.ts';
+import type { DirectXmit } from './forward-path.ts';
 import type { FlowSide } from './flow.ts';
 import type { FlowTable } from './flowtable.ts';
 
@@ -111,7 +114,7 @@ export class Admission {
   }
 
   private side(inDev: NetDevice, route: Route, outDev: NetDevice): FlowSide {
-    return { inDev, vlanId: -1, route, outDev, mtuBytes: route.pathMtuBytes };
+    return { inDev, vlanId: -1, route, outDev, direct: null, mtuBytes: route.pathMtuBytes };
   }
 
   /** The side that an earlier flow of the same route has, if it is equal: 64 bytes less for each direction of most flows. */
@@ -126,6 +129,7 @@ export class Admission {
         old.inDev === side.inDev &&
         old.outDev === side.outDev &&
         old.vlanId === side.vlanId &&
+        sameDirect(old.direct, side.direct) &&
         old.mtuBytes === side.mtuBytes
       )
         return old;
@@ -148,25 +152,40 @@ export class Admission {
     return best?.dev === dev ? best : fib.lookup4(word, dev.ifindex);
   }
 
-  /** Forward-path discovery (B.7) through VLAN devices: packets are taken at the real device if that is listed. */
+  /**
+   * Forward-path discovery (B.7): where VLAN devices or bridges are below a route, the packets of the other direction are taken at the
+   * real device if that is listed, and those of this one may go straight to it.
+   */
   private discover(way: FlowSide, wayBack: FlowSide, ctId: number, direction: number): void {
-    const { words } = this.table.ct.table;
+    const { stack, devices, ct } = this.table;
     const row = ctId * ROW_WORDS;
     const own = row + direction * ROW_REPLY;
     const other = row + (1 - direction) * ROW_REPLY;
     for (const side of [way, wayBack]) {
-      const vlan = this.table.stack.links.vlan(side.inDev);
-      if (vlan === null || !this.table.devices.includes(vlan.lower)) continue;
-      // The neighbour that the packets of this side come from must be known.
-      const from = tupleAddress(words, side === way ? own : other, 0);
-      const towards = side === way ? wayBack : way;
-      const hop = towards.route.gateway ?? from;
-      const neighbour = this.table.stack.neigh.find(side.inDev, hop);
+      const opposite = side === way ? wayBack : way;
+      const { outDev } = side;
+      const isPlain = stack.links.vlan(outDev) === null && !stack.bridges?.bridgeOf(outDev);
+      if (isPlain) continue;
+      // The neighbour that the packets of this side go to must be known.
+      const to = tupleAddress(ct.table.words, side === way ? other : own, 0);
+      const neighbour = stack.neigh.find(outDev, side.route.gateway ?? to);
       if (neighbour === null || !neighbour.isValid) continue;
-      side.inDev = vlan.lower;
-      side.vlanId = vlan.vlanId;
+      const path = forwardPath(stack, outDev, neighbour.mac);
+      if (path === null || !devices.includes(path.dev)) continue;
+      opposite.inDev = path.dev;
+      opposite.vlanId = path.vlanId;
+      side.direct = path.direct;
     }
   }
+}
+
+function sameDirect(a: DirectXmit | null, b: DirectXmit | null): boolean {
+  if (a === null || b === null) return a === b;
+  return (
+    a.outDev === b.outDev &&
+    sameBytes(a.source, 0, b.source, 0, 6) &&
+    sameBytes(a.destination, 0, b.destination, 0, 6)
+  );
 }
 
 /** Next hop of a direction: the gateway, or the address the packets go to after NAT. */

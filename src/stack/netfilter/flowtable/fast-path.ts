@@ -16,18 +16,21 @@ import {
   FLOWTABLE_NAT_PS,
   FLOWTABLE_REWRITE_PS,
 } from '../costs.ts';
-import { NF_ACCEPT, NF_STOLEN } from '../hooks.ts';
+import { NF_ACCEPT, NF_DROP, NF_STOLEN } from '../hooks.ts';
 import type { Hook, HookState } from '../hooks.ts';
+import type { StackPort } from '../stack-port.ts';
 import { TRACE_FAST_PASS, TRACE_FAST_PATH, TRACE_FLOW_TEARDOWN } from '../trace-steps.ts';
 import type { FastPass } from './counters.ts';
 import { NF_FLOW_DNAT, NF_FLOW_SNAT, NF_FLOW_TEARDOWN } from './flow.ts';
 import type { Flow } from './flow.ts';
 import { F_SOFTWARE } from './flow-rows.ts';
 import type { FlowTable } from './flowtable.ts';
+import type { DirectXmit } from './forward-path.ts';
 import { decrementTtl, rewriteTuple } from './rewrite.ts';
 
 const TCP_HEADER_BYTES = 20;
 const UDP_HEADER_BYTES = 8;
+const ETH_HEADER_BYTES = 14;
 
 export class FastPath implements Hook {
   readonly name: string;
@@ -79,10 +82,14 @@ export class FastPath implements Hook {
         return this.pass(skb, 'fin-rst');
       }
     }
-    const { route } = side;
-    if (route.genId !== stack.fib.genId) {
+    const { route, direct } = side;
+    if (direct === null && route.genId !== stack.fib.genId) {
       this.end(skb, flow, 'route');
       return this.pass(skb, 'route');
+    }
+    if (direct !== null && direct.outDev.net === null) {
+      this.end(skb, flow, 'device-down');
+      return NF_DROP;
     }
     stack.kernel.charge(FLOWTABLE_REWRITE_PS);
     table.refresh(flow);
@@ -109,7 +116,8 @@ export class FastPath implements Hook {
     skb.dst = route;
     skb.dev = side.outDev;
     skb.at = skb.networkAt;
-    stack.neigh.output(skb, side.outDev, route);
+    if (direct === null) stack.neigh.output(skb, side.outDev, route);
+    else sendDirect(skb, direct, family, stack);
     return NF_STOLEN;
   }
 
@@ -149,7 +157,7 @@ export class FastPath implements Hook {
     rewriteTuple(skb.bytes, skb.networkAt, this.l4At, family, flow.protocol, target);
   }
 
-  private end(skb: SkBuff, flow: Flow, cause: 'fin-rst' | 'route'): void {
+  private end(skb: SkBuff, flow: Flow, cause: 'fin-rst' | 'route' | 'device-down'): void {
     const { stack } = this.table;
     this.table.teardown(flow, cause);
     const nowPs = stack.scheduler.nowPs;
@@ -163,4 +171,18 @@ export class FastPath implements Hook {
       stack.trace.step(skb.packetId, stack.scheduler.nowPs, TRACE_FAST_PASS, 0, 0, 0, why);
     return NF_ACCEPT;
   }
+}
+
+/** nf_flow_queue_xmit: pushes the stored Ethernet header and sends the frame. */
+function sendDirect(skb: SkBuff, direct: DirectXmit, family: number, stack: StackPort): void {
+  const { bytes } = skb;
+  skb.at -= ETH_HEADER_BYTES;
+  skb.lenBytes += ETH_HEADER_BYTES;
+  skb.macAt = skb.at;
+  bytes.set(direct.destination, skb.at);
+  bytes.set(direct.source, skb.at + 6);
+  const ethertype = family === 2 ? 0x0800 : 0x86dd;
+  bytes[skb.at + 12] = ethertype >> 8;
+  bytes[skb.at + 13] = ethertype & 0xff;
+  stack.xmit(skb, direct.outDev);
 }

@@ -4,6 +4,7 @@ import type { FlowOffload } from '../../../../driver/flow-offload.ts';
 import type { NetDevice } from '../../../../driver/netdev.ts';
 import type { Route } from '../../ip/fib.ts';
 import type { Connection } from '../conntrack/table.ts';
+import type { DirectXmit } from './forward-path.ts';
 
 export const NF_FLOW_SNAT = 1 << 0;
 export const NF_FLOW_DNAT = 1 << 1;
@@ -26,6 +27,8 @@ export interface FlowSide {
   /** Its way out; route.dev is the device that the stack sends through. */
   route: Route;
   outDev: NetDevice;
+  /** Header and device where they are known (through a bridge); null: by the neighbour of the next hop. */
+  direct: DirectXmit | null;
   /** Longest packet that goes this way, bytes. */
   mtuBytes: number;
 }

@@ -22,17 +22,19 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
   private readonly stack: StackPort;
   private readonly ct: Conntrack;
   private readonly tables = new Map<string, FlowTable>();
-  private readonly queues: OffloadQueues;
+  readonly queues: OffloadQueues;
   private readonly bindings = new Map<FlowTable, Binding>();
+  /** What the rule set says of each. */
+  private readonly configs = new Map<FlowTable, FlowTableConfig>();
   /** Removed flowtables whose flows drivers may still have. */
   private closing: FlowTable[] = [];
   /** What the transaction under way has bound. */
   private prepared: { binding: Binding; devices: NetDevice[] }[] = [];
 
-  constructor(stack: StackPort, ct: Conntrack) {
+  constructor(stack: StackPort, ct: Conntrack, queues: OffloadQueues | null = null) {
     this.stack = stack;
     this.ct = ct;
-    this.queues = makeQueues(stack);
+    this.queues = queues ?? makeQueues(stack);
     stack.sysctl.register(RFC_SYSCTL, 0, null, 0, 1);
   }
 
@@ -104,6 +106,7 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
       this.tables.set(id, running);
     }
     this.bindings.set(running, config.binding);
+    this.configs.set(running, config);
     for (const name of config.devices) this.attach(running, name);
   }
 
@@ -114,6 +117,7 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
     const binding = this.bindings.get(running);
     if (binding !== undefined) unbindDevices(binding, [...binding.devices]);
     this.bindings.delete(running);
+    this.configs.delete(running);
     running.closed = true;
     this.closing.push(running);
     running.flush('flush', () => true);
@@ -122,11 +126,26 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
 
   /** NETDEV_DOWN: every flow that uses the device ends at once. */
   netdevEvent(dev: NetDevice, event: NetDeviceEvent): void {
+    if (event === 'unregister') this.deviceGone(dev);
     if (event !== 'down') return;
     for (const table of this.tables.values())
       table.flush('device-down', (flow) =>
         [flow.original, flow.reply].some((s) => s.inDev === dev || s.outDev === dev),
       );
+  }
+
+  /** NETDEV_UNREGISTER: no flowtable has the device any more, and its driver is asked about none. */
+  private deviceGone(dev: NetDevice): void {
+    for (const table of this.tables.values()) {
+      const at = table.devices.indexOf(dev);
+      if (at < 0) continue;
+      table.devices.splice(at, 1);
+      this.stack.hooks.unregisterIngress(dev, table.fastPath);
+      const binding = this.bindings.get(table);
+      if (binding !== undefined) unbindDevices(binding, [dev]);
+      const config = this.configs.get(table);
+      if (config !== undefined) config.devices = config.devices.filter((n) => n !== dev.name);
+    }
   }
 
   /** Faults in the books of all flowtables. */

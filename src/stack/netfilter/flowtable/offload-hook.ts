@@ -10,11 +10,12 @@ import type { FlowDirection, FlowOffload, FlowStats } from '../../../../driver/f
 import type { ExtAck } from '../../../../driver/netdev.ts';
 import { ROW_REPLY, ROW_WORDS } from '../conntrack/table.ts';
 import { Tuple } from '../conntrack/tuple.ts';
-import { addressesOf, nextHopOf } from './admission.ts';
+import { addressesOf } from './admission.ts';
 import { NF_FLOW_DNAT, NF_FLOW_SNAT } from './flow.ts';
 import type { Flow } from './flow.ts';
 import type { FlowTable } from './flowtable.ts';
 import type { OffloadForm } from './offload-form.ts';
+import { ethernetOf } from './offload-rule.ts';
 
 export class HookForm implements OffloadForm {
   readonly refreshes: boolean;
@@ -76,12 +77,10 @@ export class HookForm implements OffloadForm {
 
   private buildDirection(flow: Flow, direction: number): FlowDirection | null {
     const { table } = this;
-    const { stack } = table;
     const side = flow.side(direction);
     const other = flow.side(1 - direction);
-    const hop = nextHopOf(table, flow.ctId, direction, side);
-    const neighbour = stack.neigh.find(side.outDev, hop);
-    if (neighbour === null || !neighbour.isValid) return null;
+    const header = ethernetOf(table, flow, direction);
+    if (header === null) return null;
     const [src, dst] = addressesOf(table, flow.ctId, direction);
     const row = flow.ctId * ROW_WORDS;
     const { words } = table.ct.table;
@@ -108,8 +107,8 @@ export class HookForm implements OffloadForm {
       dport: l4 & 0xffff,
       vlanId: side.vlanId,
       // Shared: drivers only read them, and 50 k flows would hold 200 k copies.
-      ethSrc: side.outDev.mac,
-      ethDst: neighbour.mac,
+      ethSrc: header.source,
+      ethDst: header.destination,
       pushVlanId: other.vlanId,
       newSrc: sourceChanges ? farDst : null,
       newDst: destinationChanges ? farSrc : null,

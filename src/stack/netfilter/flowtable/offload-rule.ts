@@ -82,18 +82,29 @@ function addEthernet(
   direction: number,
   actions: FlowActionEntry[],
 ): boolean {
-  const side = flow.side(direction);
-  const hop = nextHopOf(table, flow.ctId, direction, side);
-  const neighbour = table.stack.neigh.find(side.outDev, hop);
-  if (neighbour === null || !neighbour.isValid) return false;
-  const source = side.outDev.mac;
-  const destination = neighbour.mac;
+  const header = ethernetOf(table, flow, direction);
+  if (header === null) return false;
+  const { source, destination } = header;
   const htype = R.FLOW_ACT_MANGLE_HDR_TYPE_ETH;
   mangle(actions, htype, 4, 0xffff0000, (source[0] << 8) | source[1]);
   mangle(actions, htype, 8, 0, word(source, 2));
   mangle(actions, htype, 0, 0, word(destination, 0));
   mangle(actions, htype, 4, 0x0000ffff, ((destination[4] << 24) | (destination[5] << 16)) >>> 0);
   return true;
+}
+
+/** Source and destination of frames that leave; null while the next hop has no valid neighbour. */
+export function ethernetOf(
+  table: FlowTable,
+  flow: Flow,
+  direction: number,
+): { source: Uint8Array; destination: Uint8Array } | null {
+  const side = flow.side(direction);
+  if (side.direct !== null) return side.direct;
+  const hop = nextHopOf(table, flow.ctId, direction, side);
+  const neighbour = table.stack.neigh.find(side.outDev, hop);
+  if (neighbour === null || !neighbour.isValid) return null;
+  return { source: side.outDev.mac, destination: neighbour.mac };
 }
 
 /** The tag of the way in goes, the one of the way out comes. */

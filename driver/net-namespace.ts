@@ -1,5 +1,8 @@
-// The device registry of the core (net/core/dev.c): names and indices, up and down, MTU, address, carrier, statistics.
+// A network namespace as the driver layer has it (struct net with net/core/dev.c): the devices in it by name and index, up and down,
+// MTU, address, carrier, statistics, and who receives what its devices pass up. Names and indices count per namespace.
 //
+// A device finds its namespace in `dev.net`, so a packet pays one load for it whatever the number of namespaces. What a namespace has
+// above its devices (routes, neighbours, netfilter) is the stack's; making and naming namespaces too (src/stack/namespaces.ts).
 // Messages are the kernel's own where it has one. ifindex 1 is left to lo, which the stack registers itself.
 
 import { assert } from '../hw/base/assert.ts';
@@ -12,6 +15,7 @@ import type {
   NetDevice,
   NetDeviceEvent,
   NetDeviceNotifier,
+  RxHandler,
 } from './netdev.ts';
 import { TxQueue } from './transmit.ts';
 
@@ -32,12 +36,13 @@ export class DevState {
   }
 }
 
-export class NetdevRegistry {
+export class NetNamespace {
   readonly notifiers: NetDeviceNotifier[] = [];
+  /** The stack's receive function; null: what devices pass up is dropped. */
+  rxHandler: RxHandler | null = null;
 
   private readonly kernel: Kernel;
   private readonly devs: (NetDevice | null)[] = [null, null];
-  private readonly states: (DevState | null)[] = [null, null];
   private nextIfindex = 2;
 
   constructor(kernel: Kernel) {
@@ -56,39 +61,40 @@ export class NetdevRegistry {
     return this.devs.filter((dev) => dev !== null && dev !== undefined);
   }
 
-  stateOf(dev: NetDevice): DevState {
-    const state = this.states[dev.ifindex];
-    if (state === null || state === undefined)
-      assert(false, `${dev.name} is not a registered device`);
-    return state;
-  }
-
   register(dev: NetDevice): number {
-    if (dev.name.includes('%d')) {
-      let n = 0;
-      while (this.byName(dev.name.replace('%d', String(n))) !== null) n++;
-      dev.name = dev.name.replace('%d', String(n));
-    }
+    if (dev.name.includes('%d')) dev.name = this.numbered(dev.name);
     if (!validName(dev.name)) return -EINVAL;
     if (this.byName(dev.name) !== null) return -EEXIST;
     if (dev.ifindex === 0) dev.ifindex = this.nextIfindex++;
     else if (this.byIndex(dev.ifindex) !== null) return -EEXIST;
-    if (dev.ifindex >= this.nextIfindex) this.nextIfindex = dev.ifindex + 1;
-    while (this.devs.length <= dev.ifindex) {
-      this.devs.push(null);
-      this.states.push(null);
-    }
-    this.devs[dev.ifindex] = dev;
-    this.states[dev.ifindex] = new DevState(dev);
+    dev.state = new DevState(dev);
+    this.enlist(dev);
     return 0;
   }
 
   unregister(dev: NetDevice): void {
     this.close(dev);
-    this.stateOf(dev);
     this.notify(dev, 'unregister');
-    this.devs[dev.ifindex] = null;
-    this.states[dev.ifindex] = null;
+    this.delist(dev);
+    dev.state = null;
+  }
+
+  /**
+   * Takes a device over from the namespace that it is in (dev_change_net_namespace): it goes down there and keeps its ifindex where
+   * that is free. −EEXIST when the name is taken here, unless `fallback` (`dev%d`) names it anew.
+   */
+  takeOver(dev: NetDevice, fallback = ''): number {
+    const from = namespaceOf(dev);
+    if (from === this) return 0;
+    const isTaken = this.byName(dev.name) !== null;
+    if (isTaken && fallback === '') return -EEXIST;
+    from.close(dev);
+    from.notify(dev, 'unregister');
+    from.delist(dev);
+    if (isTaken) dev.name = this.numbered(fallback);
+    if (this.byIndex(dev.ifindex) !== null) dev.ifindex = this.nextIfindex++;
+    this.enlist(dev);
+    return 0;
   }
 
   rename(dev: NetDevice, name: string): number {
@@ -105,7 +111,7 @@ export class NetdevRegistry {
     const error = dev.ops.ndo_open(dev);
     if (error !== 0) return error;
     dev.flags |= IFF_UP;
-    this.updateRunning(dev);
+    updateRunning(dev);
     dev.ops.ndo_set_rx_mode?.(dev);
     this.notify(dev, 'up');
     return 0;
@@ -114,8 +120,8 @@ export class NetdevRegistry {
   close(dev: NetDevice): void {
     if (!dev.isUp) return;
     dev.flags &= ~IFF_UP;
-    this.updateRunning(dev);
-    for (const queue of this.stateOf(dev).txQueues) this.kernel.transmit.purge(queue);
+    updateRunning(dev);
+    for (const queue of stateOf(dev).txQueues) this.kernel.transmit.purge(queue);
     dev.ops.ndo_stop(dev);
     this.notify(dev, 'down');
   }
@@ -168,17 +174,8 @@ export class NetdevRegistry {
     if (dev.isUp) dev.ops.ndo_set_rx_mode?.(dev);
   }
 
-  setCarrier(dev: NetDevice, on: boolean): void {
-    if (dev.carrier === on) return;
-    dev.carrier = on;
-    if (dev.ifindex === 0) return;
-    this.stateOf(dev).carrierChanges++;
-    this.updateRunning(dev);
-    this.notify(dev, 'carrier');
-  }
-
   stats(dev: NetDevice): LinkStats64 {
-    const state = this.stateOf(dev);
+    const state = stateOf(dev);
     const stats = zeroStats64();
     if (dev.ops.ndo_get_stats64 !== undefined) dev.ops.ndo_get_stats64(dev, stats);
     else {
@@ -190,14 +187,56 @@ export class NetdevRegistry {
     return stats;
   }
 
-  private updateRunning(dev: NetDevice): void {
-    const running = dev.isUp && (dev.carrier || (dev.flags & IFF_LOOPBACK) !== 0);
-    dev.flags = running ? dev.flags | IFF_RUNNING : dev.flags & ~IFF_RUNNING;
-  }
-
-  private notify(dev: NetDevice, event: NetDeviceEvent): void {
+  /** Tells whoever follows the devices of this namespace. */
+  notify(dev: NetDevice, event: NetDeviceEvent): void {
     for (const notifier of this.notifiers) notifier.netdevEvent(dev, event);
   }
+
+  private enlist(dev: NetDevice): void {
+    if (dev.ifindex >= this.nextIfindex) this.nextIfindex = dev.ifindex + 1;
+    while (this.devs.length <= dev.ifindex) this.devs.push(null);
+    this.devs[dev.ifindex] = dev;
+    dev.net = this;
+  }
+
+  private delist(dev: NetDevice): void {
+    this.devs[dev.ifindex] = null;
+    dev.net = null;
+  }
+
+  /** The first free name of a pattern with %d. */
+  private numbered(pattern: string): string {
+    let n = 0;
+    while (this.byName(pattern.replace('%d', String(n))) !== null) n++;
+    return pattern.replace('%d', String(n));
+  }
+}
+
+/** netif_carrier_on, netif_carrier_off: also before the device is registered. */
+export function setCarrier(dev: NetDevice, on: boolean): void {
+  if (dev.carrier === on) return;
+  dev.carrier = on;
+  if (dev.state === null) return;
+  dev.state.carrierChanges++;
+  updateRunning(dev);
+  dev.net?.notify(dev, 'carrier');
+}
+
+function updateRunning(dev: NetDevice): void {
+  const running = dev.isUp && (dev.carrier || (dev.flags & IFF_LOOPBACK) !== 0);
+  dev.flags = running ? dev.flags | IFF_RUNNING : dev.flags & ~IFF_RUNNING;
+}
+
+/** The namespace that a registered device is in. */
+export function namespaceOf(dev: NetDevice): NetNamespace {
+  if (dev.net === null) assert(false, `${dev.name} is not a registered device`);
+  return dev.net;
+}
+
+/** What the core keeps of a registered device. */
+export function stateOf(dev: NetDevice): DevState {
+  if (dev.state === null) assert(false, `${dev.name} is not a registered device`);
+  return dev.state;
 }
 
 /** dev_valid_name: at most 15 bytes, no slash, colon or space, not '.' or '..'. */
