@@ -91,7 +91,7 @@ describe('ip', () => {
     ['ip neigh del 10.0.0.7 dev v0', 2, 'RTNETLINK answers: No such file or directory\n'],
     ['ip neigh add 10.0.0.7 dev v0', 2, 'RTNETLINK answers: Invalid argument\n'],
     ['ip link show nosuch', 1, 'Device "nosuch" does not exist.\n'],
-    ['ip link add br0 type bridge', 2, 'Error: Unknown device type.\n'],
+    ['ip link add br0 type dummy', 2, 'Error: Unknown device type.\n'],
     ['ip link del v0', 2, 'RTNETLINK answers: Operation not supported\n'],
     ['ip link set v0 mtu 20', 2, 'Error: mtu less than device minimum.\n'],
     ['ip link add link v0 name x type vlan id 4095', 2, 'Error: 8021q: Invalid VLAN id.\n'],
