@@ -88,4 +88,33 @@ describe('sessions of the real nft', () => {
     expect(nft.run(['-j', '-f', '-'], json).stderr).toBe('');
     expect(nft.run(['list', 'ruleset']).stdout).toBe(listing('nft list ruleset'));
   });
+
+  // Not a session: 1.0.6's monitor prints garbage for ranges in concatenations. Verdicts as the real one gave them, in this order.
+  it('concatenations with ranges: only a corner that lies in another one is refused', () => {
+    const { nft } = new NfStack().nf;
+    nft.run(['add table inet t']);
+    nft.run([
+      'add set inet t s { type ipv4_addr . inet_service; flags interval; elements = {' +
+        '192.168.1.1-192.168.1.9 . 443-445, 10.0.0.0/8 . 80, 11.0.0.1 . 443 }; }',
+    ]);
+    const status = (verb: string, element: string): number =>
+      nft.run([`${verb} element inet t s { ${element} }`]).status;
+    expect(status('add', '10.1.0.0/16 . 80')).toBe(1);
+    expect(status('add', '10.0.0.0/8 . 80')).toBe(0);
+    expect(status('create', '10.0.0.0/8 . 80')).toBe(1);
+    expect(status('add', '10.0.0.0/8 . 81')).toBe(0);
+    expect(status('add', '10.0.0.0/8 . 70-90')).toBe(0);
+    expect(status('delete', '10.0.0.0/8 . 80')).toBe(0);
+    expect(nft.run(['list', 'set', 'inet', 't', 's']).stdout).toBe(`table inet t {
+	set s {
+		type ipv4_addr . inet_service
+		flags interval
+		elements = { 192.168.1.1-192.168.1.9 . 443-445,
+			     11.0.0.1 . 443,
+			     10.0.0.0/8 . 81,
+			     10.0.0.0/8 . 70-90 }
+	}
+}
+`);
+  });
 });

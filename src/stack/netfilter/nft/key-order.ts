@@ -93,14 +93,3 @@ export function sameKey(a: Rhs, b: Rhs): boolean {
 export function overlap(a: Rhs, b: Rhs): boolean {
   return compareScalars(first(a), last(b)) <= 0 && compareScalars(first(b), last(a)) <= 0;
 }
-
-/** Whether the lowest or the highest corner of concatenation `key` lies in `other`: what the kernel asks of ranges (nft_pipapo). */
-export function reachesInto(key: Rhs, other: Rhs): boolean {
-  const own = partsOfKey(key);
-  const isInside = (pick: (part: Rhs) => Scalar): boolean =>
-    partsOfKey(other).every((part, i) => {
-      const value = pick(own[i]);
-      return compareScalars(first(part), value) <= 0 && compareScalars(value, last(part)) <= 0;
-    });
-  return isInside(first) || isInside(last);
-}

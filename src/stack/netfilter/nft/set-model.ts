@@ -6,7 +6,9 @@
 import { EEXIST, EINVAL, ENFILE, ENOENT } from '../../../../driver/errno.ts';
 import type { DataTypes, ElementStatement, Rhs, SetElement } from './ast.ts';
 import { cloned } from './element-statements.ts';
-import { compareKeys, first, overlap, partsOfKey, reachesInto, sameKey } from './key-order.ts';
+import { compareKeys, first, overlap, partsOfKey, sameKey } from './key-order.ts';
+import { KeySet } from './key-set.ts';
+import { MAX_KEY_WORDS, wordsOf, writeKey } from './key-words.ts';
 import { NftError } from './lexer.ts';
 import { refuseByKernel } from './refusal.ts';
 import type { Scalar, Types } from './types.ts';
@@ -57,10 +59,11 @@ export function addElements(
   const sorted = [...elements];
   if (set.interval && !isUnordered(set))
     sorted.sort((a, b) => compareKeys(set.keyTypes, a.key, b.key));
+  const ranges = isUnordered(set) ? new RangeIndex(set) : null;
   for (const element of sorted) {
     checkShape(set, element);
     const at = placeOf(set, element.key);
-    const same = sameAt(set, at, element.key);
+    const same = ranges === null ? sameAt(set, at, element.key) : ranges.same(element.key);
     if (same >= 0) {
       if (create || !sameData(set.elements[same], element)) refuseByKernel(EEXIST, element);
       const old = set.elements[same];
@@ -69,11 +72,13 @@ export function addElements(
       added.push(set.elements[same]);
       continue;
     }
-    checkOverlap(set, at, element);
+    if (ranges === null) checkOverlap(set, at, element);
+    else if (ranges.reaches(element.key)) refuseByKernel(EEXIST, element);
     const limit = set.size > 0 ? set.size : set.constantSize;
     if (limit > 0 && set.elements.length >= limit) refuseByKernel(ENFILE, element);
     const begun = started(set, element);
     set.elements.splice(at, 0, begun);
+    ranges?.add(begun.key, at);
     added.push(begun);
   }
   return added;
@@ -116,6 +121,46 @@ function isUnordered(set: NamedSet): boolean {
   return set.interval && set.keyTypes.length > 1;
 }
 
+/** The keys of an unordered set while elements are added: which is the same, and whether one reaches into another (nft_pipapo). */
+class RangeIndex {
+  private readonly types: Types;
+  private readonly keys: KeySet;
+  /** Place among the elements by the words of both ends. */
+  private readonly places = new Map<string, number>();
+  private readonly low = new Int32Array(MAX_KEY_WORDS);
+  private readonly high = new Int32Array(MAX_KEY_WORDS);
+
+  constructor(set: NamedSet) {
+    this.types = set.keyTypes;
+    this.keys = new KeySet(set.keyTypes.map(wordsOf), true);
+    set.elements.forEach((e, at) => {
+      this.add(e.key, at);
+    });
+  }
+
+  add(key: Rhs, at: number): void {
+    this.places.set(this.textOf(key), at);
+    this.keys.insert(this.low, this.high, []);
+  }
+
+  /** Place of the element with this key, -1 for none. */
+  same(key: Rhs): number {
+    return this.places.get(this.textOf(key)) ?? -1;
+  }
+
+  /** Whether the lowest or the highest corner of the key lies in an element: what the kernel asks, and all it asks. */
+  reaches(key: Rhs): boolean {
+    writeKey(this.types, key, this.low, this.high);
+    return this.keys.find(this.low, 0) >= 0 || this.keys.find(this.high, 0) >= 0;
+  }
+
+  private textOf(key: Rhs): string {
+    writeKey(this.types, key, this.low, this.high);
+    const words = this.keys.keyWords;
+    return `${this.low.subarray(0, words).join()}-${this.high.subarray(0, words).join()}`;
+  }
+}
+
 /** Where the key belongs: behind the elements that begin at or below it, or last. */
 function placeOf(set: NamedSet, key: Rhs): number {
   const { elements } = set;
@@ -139,10 +184,6 @@ function sameAt(set: NamedSet, at: number, key: Rhs): number {
 function checkOverlap(set: NamedSet, at: number, element: SetElement): void {
   const { elements } = set;
   const { key } = element;
-  if (isUnordered(set)) {
-    if (elements.some((e) => reachesInto(key, e.key))) refuseByKernel(EEXIST, element);
-    return;
-  }
   if (set.keyTypes.length > 1) return;
   const below = at > 0 && overlap(elements[at - 1].key, key);
   if (below || (at < elements.length && overlap(elements[at].key, key)))
