@@ -234,6 +234,63 @@ class ScriptedDriver {
 
 const OFFLOAD = 'flags offload; counter;';
 
+/** A driver that answers when the test says so. */
+class SlowDriver {
+  readonly asked: string[] = [];
+  /** Answers the request that waits longest. */
+  readonly waiting: (() => void)[] = [];
+  readonly ops: Partial<NetDeviceOps> = {
+    ndo_flow_offload: (_dev, type, flow, _extack, done) => {
+      this.asked.push(['ADD', 'DEL', 'STATS'][type]);
+      this.waiting.push(() => {
+        if (type === 0) flow.inHardware = 3;
+        done(0);
+      });
+    },
+  };
+}
+
+describe('one request at a time for a flow (E.71)', () => {
+  /** What would each ask for something, with the ADD still at the driver. */
+  const wants: Record<string, (stack: ReturnType<typeof router>) => void> = {
+    'packets that refresh it': (stack) => {
+      for (let t = 1; t <= 8; t++) {
+        stack.at(t);
+        expect(stack.send(frame({}), 0).path).toBe('fast');
+      }
+    },
+    'collections that want STATS': (stack) => {
+      stack.at(20);
+    },
+    'a FIN that wants it deleted': (stack) => {
+      stack.send(frame({ flags: 0x11 }), 0);
+      stack.at(5);
+    },
+    'a deleted connection': (stack) => {
+      for (const id of stack.nf.conntrack.liveIds()) stack.nf.conntrack.kill(id);
+      stack.at(5);
+    },
+  };
+  it.each(Object.keys(wants))('ADD under way: %s', (name) => {
+    const driver = new SlowDriver();
+    const stack = router(OFFLOAD, driver.ops);
+    connect(stack);
+    stack.at(0.1);
+    expect(driver.asked).toEqual(['ADD']);
+    wants[name](stack);
+    expect(driver.asked).toEqual(['ADD']);
+    // Answered at last: what is wanted now comes, again one by one.
+    driver.waiting.shift()?.();
+    for (let t = 21; t < 60 && driver.asked.length < 3; t++) {
+      stack.at(t);
+      expect(driver.waiting.length).toBeLessThanOrEqual(1);
+      driver.waiting.shift()?.();
+    }
+    expect(driver.asked.length).toBeGreaterThan(1);
+    expect(stack.nf.flowtables.checkInvariants()).toEqual([]);
+  });
+});
+
 describe('hardware', () => {
   it('asks with both directions from the work queue; the software path carries the flow until then', () => {
     const driver = new ScriptedDriver();
