@@ -6,6 +6,7 @@
 import { EEXIST } from '../../../../driver/errno.ts';
 import { PS_PER_S, PS_PER_US } from '../../../../hw/time/units.ts';
 import { matchesFilter } from '../../../stack/netfilter/conntrack/filter.ts';
+import { connectionElements } from '../../../stack/netfilter/conntrack/listing-xml.ts';
 import { connectionLines, eventLine } from '../../../stack/netfilter/conntrack/listing.ts';
 import { D_BYTES, D_PACKETS, ROW_DOUBLES } from '../../../stack/netfilter/conntrack/table.ts';
 import { updateConnection } from '../../../stack/netfilter/conntrack/userspace.ts';
@@ -42,9 +43,19 @@ function linesOf(
   ids: number[],
 ): string {
   const ct = netfilter.conntrack;
-  const lines = request.save
-    ? ids.map((id) => saveLine(ct, id, request.action === 'D' ? '-D' : '-A'))
+  if (request.save) {
+    const verb = request.action === 'D' ? '-D' : '-A';
+    return ids.map((id) => `${saveLine(ct, id, verb)}\n`).join('');
+  }
+  const lines = request.xml
+    ? connectionElements(ctx.stack, ct, ids)
     : connectionLines(ctx.stack, ct, ids, request.line);
+  // Flows that a deletion or a change met stand alone; the tool opens a document for -G and does not close it.
+  const { action } = request;
+  if (request.xml && (action === 'L' || action === 'G') && lines.length > 0) {
+    lines.unshift('<?xml version="1.0" encoding="utf-8"?>', '<conntrack>');
+    if (action === 'L') lines.push('</conntrack>');
+  }
   return lines.map((line) => `${line}\n`).join('');
 }
 
@@ -155,6 +166,7 @@ function onExpectations(request: Request, netfilter: Netfilter): CommandResult {
 /** -E: from now on every event that fits is printed. */
 function watch(request: Request, netfilter: Netfilter, ctx: CommandContext): CommandResult {
   const ct = netfilter.conntrack;
+  if (request.xml) throw new UsageError('events as XML are not modelled');
   const { monitors } = ctx.stack;
   monitors.open(TOPIC);
   ct.events.listen((kind, id, bits) => {

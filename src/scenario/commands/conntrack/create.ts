@@ -4,6 +4,7 @@ import { EEXIST } from '../../../../driver/errno.ts';
 import type { ConnectionFilter } from '../../../stack/netfilter/conntrack/filter.ts';
 import { Tuple, hasPorts } from '../../../stack/netfilter/conntrack/tuple.ts';
 import {
+  IPPROTO_GRE,
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_TCP,
@@ -66,9 +67,10 @@ function layer4(filter: ConnectionFilter, protocol: number, isReply: boolean): n
     if (filter.icmpType === null) throw new UsageError("you have to specify `--icmp-type'");
     return ((filter.icmpId ?? 0) << 16) | (filter.icmpType << 8) | (filter.icmpCode ?? 0);
   }
-  if (!hasPorts(protocol)) return 0;
   const sport = isReply ? filter.replySport : filter.sport;
   const dport = isReply ? filter.replyDport : filter.dport;
+  if (protocol === IPPROTO_GRE) return ((sport ?? 0) << 16) | (dport ?? 0);
+  if (!hasPorts(protocol)) return 0;
   if (sport === null || dport === null)
     throw new UsageError(
       isReply

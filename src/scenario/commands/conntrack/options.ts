@@ -1,7 +1,7 @@
 // The words of a conntrack(8) command (1.4.7): which options there are, which command takes which, and the sentences for those that do
 // not fit. Options with a value take it from the next word or behind `=`.
 //
-// Left out: secmark (-c), XML output, `-R FILE`, names of labels.
+// Left out: secmark (-c), `-R FILE`, names of labels.
 
 import { parseAddress } from '../../../stack/ip/address.ts';
 import { anyConnection, parseAddressFilter } from '../../../stack/netfilter/conntrack/filter.ts';
@@ -34,6 +34,8 @@ export interface Request {
   line: LineOptions;
   /** `-o save` and `-o timestamp`. */
   save: boolean;
+  /** `-o xml`. */
+  xml: boolean;
   timestamp: boolean;
   zero: boolean;
   timeoutS: number | null;
@@ -192,6 +194,7 @@ export function parseRequest(args: readonly string[]): Request {
     filter: anyConnection(),
     line: { extended: false, id: false, ktimestamp: false, labels: false },
     save: false,
+    xml: false,
     timestamp: false,
     zero: false,
     timeoutS: null,
@@ -393,6 +396,7 @@ function outputs(request: Request, value: string): void {
     else if (item === 'labels') request.line.labels = true;
     else if (item === 'timestamp') request.timestamp = true;
     else if (item === 'save') request.save = true;
+    else if (item === 'xml') request.xml = true;
     else if (item !== 'userspace') throw new UsageError(`Bad parameter \`${item}'`);
   }
 }

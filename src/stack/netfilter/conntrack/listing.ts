@@ -1,7 +1,7 @@
 // Connections as conntrack(8) prints them (spec C.8; conntrack-tools 1.4.7): lines of a listing and of events.
 //
 // use= counts the table, every flow object not yet freed, and packets that wait for a neighbour with the connection attached.
-// Left out: XML; names of labels (they are listed by number).
+// XML is in listing-xml.ts. Left out: names of labels (they are listed by number).
 
 import { PS_PER_MS, PS_PER_S } from '../../../../hw/time/units.ts';
 import { formatAddress } from '../../ip/address.ts';
@@ -97,6 +97,14 @@ function heldPackets(stack: StackPort, ct: Conntrack): Map<number, number> {
   return held;
 }
 
+/** use= of each row. */
+export function useCounts(stack: StackPort, ct: Conntrack, ids: readonly number[]): number[] {
+  const held = heldPackets(stack, ct);
+  return ids.map((id) => {
+    return 1 + ct.table.words[id * ROW_WORDS + C_FLOW_REFS] + (held.get(id) ?? 0);
+  });
+}
+
 /** Line of each row, without newline. */
 export function connectionLines(
   stack: StackPort,
@@ -104,15 +112,15 @@ export function connectionLines(
   ids: readonly number[],
   options: LineOptions,
 ): string[] {
-  const held = heldPackets(stack, ct);
-  return ids.map((id) => {
+  const uses = useCounts(stack, ct, ids);
+  return ids.map((id, i) => {
     const { words } = ct.table;
     const row = id * ROW_WORDS;
     const isOffloaded = (words[row + C_STATUS] & IPS_OFFLOAD) !== 0;
     const start = isOffloaded ? [] : [String(secondsLeft(ct, id))];
     const state = isOffloaded ? null : stateName(words, row);
     if (state !== null) start.push(state);
-    const use = `use=${1 + words[row + C_FLOW_REFS] + (held.get(id) ?? 0)}`;
+    const use = `use=${uses[i]}`;
     return line(ct, id, options, start, [`mark=${words[row + C_MARK] >>> 0}`], use, true);
   });
 }
