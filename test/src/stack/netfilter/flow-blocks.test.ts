@@ -17,6 +17,7 @@ import { offsimOps } from '../../../../driver/sim/offsim.ts';
 import type { OffsimLog } from '../../../../driver/sim/offsim.ts';
 import { PS_PER_MS } from '../../../../hw/time/units.ts';
 import { NfStack, hex } from '../../../support/nf-stack.ts';
+import { Random } from '../../../support/random.ts';
 
 const FOLDER = new URL('../../../../fixtures/recordings/offload/', import.meta.url);
 const RECORDED = JSON.parse(
@@ -277,24 +278,6 @@ describe('the RFC form, by switch', () => {
     expect(asked).toEqual(['rc ADD', 'rc DEL']);
   });
 });
-
-/** A small seeded generator (xorshift32). */
-class Random {
-  private state: number;
-
-  constructor(seed: number) {
-    this.state = seed | 1;
-  }
-
-  below(n: number): number {
-    let x = this.state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.state = x;
-    return (x >>> 0) % n;
-  }
-}
 
 /** A driver with room for some entries, that answers late and fails now and then. */
 class WaywardDriver {
