@@ -8,6 +8,7 @@
 
 import { parseArgs } from 'node:util';
 import { Testbed } from '../dist/bundle/node/index.js';
+import { UdpFrame } from './udp.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -52,29 +53,18 @@ function machine() {
   return testbed;
 }
 
-const frame = new Uint8Array(60);
-const view = new DataView(frame.buffer);
+const frame = new UdpFrame();
 /** A UDP packet of flow `n`: 4,096 clients and 256 servers, the port tells the rest. */
 function fill(testbed, n) {
-  frame.set(testbed.devices[0].mac, 0);
-  frame.set([2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0], 6);
-  view.setUint32(26, 0x0a000000 + (n & 4095));
-  view.setUint32(30, 0x0b000000 + ((n >>> 4) & 255));
-  view.setUint16(34, 1024 + (n >>> 12));
-  view.setUint16(36, 53);
-  view.setUint16(38, 26);
-  let sum = 0;
-  view.setUint16(24, 0);
-  for (let i = 14; i < 34; i += 2) sum += view.getUint16(i);
-  sum = (sum & 0xffff) + (sum >>> 16);
-  view.setUint16(24, ~sum & 0xffff);
+  const client = 0x0a000000 + (n & 4095);
+  const server = 0x0b000000 + ((n >>> 4) & 255);
+  return frame.fill(testbed, 0, client, server, 1024 + (n >>> 12), 53);
 }
 
 let atPs = 1e12;
 function send(testbed, n) {
-  fill(testbed, n);
   atPs += BETWEEN_PS;
-  testbed.inject(0, atPs, frame);
+  testbed.inject(0, atPs, fill(testbed, n));
 }
 
 function residentBytes() {
