@@ -1,6 +1,7 @@
-// A card with thousands of flow entries to which everything happens: the link goes, a port is taken down, the driver resets the
-// function, the rule set goes and comes back, the device's table is full, at last the driver is unbound. The real driver and
-// the real device model, seeded. After each blow: every packet has one fate, no hardware entry without a live flow; at the end nothing is left.
+// A card with thousands of flow entries to which everything happens: the link goes, a port is taken down, the driver resets
+// the function, the rule set goes and comes back, the device's table is full, at last the driver is unbound. The real driver
+// and the real device model, seeded. After each blow: every packet has one fate, no hardware entry without a live flow; at
+// the end nothing is left.
 
 import { describe, expect, it } from 'vitest';
 import { twinRemove } from '../../../driver/twin/probe.ts';
