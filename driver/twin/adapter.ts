@@ -21,15 +21,27 @@ import type { TxRing } from './tx.ts';
 export const DRIVER_NAME = 'twin';
 export const DRIVER_VERSION = '1.0';
 
+/** Ring sizes that the driver takes: from `min` to `max` descriptors, a multiple of `step` (0: a power of two). */
+export interface RingLimits {
+  min: number;
+  max: number;
+  step: number;
+}
+
+/** ixgbe's: IXGBE_MIN_RXD, IXGBE_MAX_RXD, IXGBE_REQ_RX_DESCRIPTOR_MULTIPLE (hw 4.1). */
+export const IXGBE_RING_LIMITS: RingLimits = { min: 64, max: 4096, step: 8 };
+
 /** Module parameters. */
 export interface TwinOptions {
   /** Interface name, may hold %d; default 'eth%d'. */
   name?: string;
   /** Queue pairs, at most what the device has; default: the smaller of its queues and the cores. */
   queues?: number;
-  /** Descriptors per ring, 64 to 4096 in steps of 8; default 512 (ixgbe). */
+  /** Descriptors per ring, within `ringLimits`; default 512 (ixgbe). */
   rxSlots?: number;
   txSlots?: number;
+  /** What `ethtool -G` can ask for; default ixgbe's. */
+  ringLimits?: RingLimits;
   /** Interrupt interval per vector, µs; 0 for none; default 50 (ixgbe's IXGBE_20K_ITR). */
   interruptIntervalUs?: number;
   /** Adaptive moderation (moderation.ts); default off: a run is then easier to reason about. */
@@ -69,6 +81,7 @@ export class TwinAdapter {
   maxQueueCount = 1;
   rxSlots = 512;
   txSlots = 512;
+  ringLimits = IXGBE_RING_LIMITS;
   interruptIntervalUs = 50;
   /** Adaptive interval per vector; empty when moderation does not adapt (setInterval). */
   readonly adaptive: AdaptiveInterval[] = [];

@@ -3,7 +3,7 @@
 // hw_flow_hits counts packets as the last bulk counter read saw them (at most a second old while flows are polled).
 
 import { DRIVER_NAME, DRIVER_VERSION, adapterOf } from './adapter.ts';
-import type { TwinAdapter } from './adapter.ts';
+import type { RingLimits, TwinAdapter } from './adapter.ts';
 import { QUEUE_COUNTERS } from './hw-stats.ts';
 import { setInterval } from './interval.ts';
 import { fillStats, twinDown, twinUp } from './netdev-ops.ts';
@@ -25,9 +25,6 @@ import type { ExtAck, NetDevice } from '../netdev.ts';
 import { getRegs } from './regs-dump.ts';
 import { ADM_VERSION } from '../../hw/admin/format.ts';
 
-const SLOTS_MIN = 64;
-const SLOTS_MAX = 4096;
-const SLOTS_STEP = 8;
 /** Vectors that are not a queue's, as ixgbe counts them. */
 const OTHER_VECTORS = 1;
 /** Largest EITR interval, us (IXGBE_MAX_EITR >> 2). */
@@ -100,10 +97,10 @@ function collect(adapter: TwinAdapter): [name: string, value: number][] {
   return list;
 }
 
-/** Rounds a ring size as ixgbe does: clamped to the driver's range, then up to a multiple of 8. */
-function ringSlots(wanted: number): number {
-  const clamped = Math.min(Math.max(wanted, SLOTS_MIN), SLOTS_MAX);
-  return Math.ceil(clamped / SLOTS_STEP) * SLOTS_STEP;
+/** Rounds a ring size as ixgbe does: clamped to the driver's range, then up to a multiple of its step (as mlx5: a power of two). */
+function ringSlots(wanted: number, { min, max, step }: RingLimits): number {
+  const clamped = Math.min(Math.max(wanted, min), max);
+  return step === 0 ? 2 ** Math.ceil(Math.log2(clamped)) : Math.ceil(clamped / step) * step;
 }
 
 /** The rings are taken down, `change` made, and brought up again; `undo` and the old state if that fails. */
@@ -199,10 +196,10 @@ export const TWIN_ETHTOOL_OPS: EthtoolOps = {
   },
 
   get_ringparam(dev: NetDevice): EthtoolRingParam {
-    const { rxSlots, txSlots } = adapterOf(dev);
+    const { rxSlots, txSlots, ringLimits } = adapterOf(dev);
     return {
-      rx_max_pending: SLOTS_MAX,
-      tx_max_pending: SLOTS_MAX,
+      rx_max_pending: ringLimits.max,
+      tx_max_pending: ringLimits.max,
       rx_pending: rxSlots,
       tx_pending: txSlots,
     };
@@ -210,13 +207,14 @@ export const TWIN_ETHTOOL_OPS: EthtoolOps = {
 
   set_ringparam(dev: NetDevice, param: EthtoolRingParam, extack: ExtAck): number {
     const adapter = adapterOf(dev);
-    if (param.rx_pending > SLOTS_MAX || param.tx_pending > SLOTS_MAX) {
+    const { ringLimits } = adapter;
+    if (param.rx_pending > ringLimits.max || param.tx_pending > ringLimits.max) {
       extack.message = 'requested ring size exceeds maximum';
       extack.reason = 'ring-size';
       return -EINVAL;
     }
-    const rxSlots = ringSlots(param.rx_pending);
-    const txSlots = ringSlots(param.tx_pending);
+    const rxSlots = ringSlots(param.rx_pending, ringLimits);
+    const txSlots = ringSlots(param.tx_pending, ringLimits);
     const [oldRx, oldTx] = [adapter.rxSlots, adapter.txSlots];
     if (rxSlots === oldRx && txSlots === oldTx) return 0;
     const set = (rx: number, tx: number): void => {

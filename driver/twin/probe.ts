@@ -85,6 +85,7 @@ function readCapabilities(adapter: TwinAdapter, options: TwinOptions): void {
 function applyOptions(adapter: TwinAdapter, options: TwinOptions): void {
   adapter.rxSlots = options.rxSlots ?? adapter.rxSlots;
   adapter.txSlots = options.txSlots ?? adapter.txSlots;
+  adapter.ringLimits = options.ringLimits ?? adapter.ringLimits;
   adapter.interruptIntervalUs = options.interruptIntervalUs ?? adapter.interruptIntervalUs;
   adapter.adaptiveRx = options.adaptiveRx ?? adapter.adaptiveRx;
   adapter.rss.udp4 = options.rssUdp ?? false;

@@ -8,6 +8,7 @@
 // taken over: throughput that falls with the number of rules, rows of several slices, packet processing engines; a profile that needs
 // the last two is refused by name.
 
+import { IXGBE_RING_LIMITS } from '../../driver/twin/adapter.ts';
 import type { TwinOptions } from '../../driver/twin/adapter.ts';
 import { actionBit, ActionKind } from '../../hw/switch/actions.ts';
 import {
@@ -28,6 +29,8 @@ import type { DeviceProfile, TableProfile } from './profile.ts';
 
 const BPS_PER_GBPS = 1e9;
 const FCS_BYTES = 4;
+/** Queues that the register interface has room for (82599 8.2.3.8). */
+const QUEUES_MAX = 128;
 /** Most entries of a stage's table that are made room for in the model. */
 const ENTRIES_MAX = 1 << 17;
 
@@ -76,7 +79,7 @@ function portsOf({ figures }: DeviceProfile): Partial<NicConfig> {
   const own = (name: string, otherwise: number): number => figure(figures, name, otherwise);
   const { rss, pcie } = generic;
   return {
-    queues: own('rxQueues', generic.queues),
+    queues: Math.min(own('rxQueues', generic.queues), QUEUES_MAX),
     vectors: own('vectors', generic.vectors),
     maxRingSlots: own('ringMax', generic.maxRingSlots),
     lineRateBps: own('lineRate', generic.lineRateBps / BPS_PER_GBPS) * BPS_PER_GBPS,
@@ -96,10 +99,22 @@ function portsOf({ figures }: DeviceProfile): Partial<NicConfig> {
 }
 
 /** Module parameters of the reference driver that follow from a profile. */
-export function driverOptionsOf({ tables }: DeviceProfile): Pick<TwinOptions, 'fdirPballoc'> {
-  for (const { figures } of Object.values(tables))
-    if (figures['pballoc'] !== undefined) return { fdirPballoc: figure(figures, 'pballoc', 1) };
-  return {};
+export function driverOptionsOf(
+  profile: DeviceProfile,
+): Pick<TwinOptions, 'fdirPballoc' | 'ringLimits' | 'rxSlots' | 'txSlots'> {
+  const own = (name: string, otherwise: number): number => figure(profile.figures, name, otherwise);
+  const { min, max, step } = IXGBE_RING_LIMITS;
+  const rxSlots = own('ringDefault', 0);
+  const pballoc = Object.values(profile.tables).find((table) => 'pballoc' in table.figures);
+  return {
+    ringLimits: {
+      min: own('ringMin', min),
+      max: own('ringMax', max),
+      step: own('ringStep', step),
+    },
+    ...(rxSlots === 0 ? {} : { rxSlots, txSlots: own('txRingDefault', rxSlots) }),
+    ...(pballoc === undefined ? {} : { fdirPballoc: figure(pballoc.figures, 'pballoc', 1) }),
+  };
 }
 
 function tableOf(profile: DeviceProfile, id: string): TableProfile {

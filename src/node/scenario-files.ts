@@ -4,9 +4,10 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import process from 'node:process';
-import { loadScenario, ScenarioError } from '../scenario/load.ts';
+import { deviceFault } from '../scenario/device-limits.ts';
+import type { DeviceFault } from '../scenario/device-limits.ts';
+import { loadScenario, scenarioErrorAt, ScenarioError } from '../scenario/load.ts';
 import type { Scenario } from '../scenario/schema.ts';
-import { nicConfigOf } from '../devices/nic-config.ts';
 import { ProfileError } from '../devices/profile.ts';
 import type { DeviceProfile } from '../devices/profile.ts';
 import { loadDevice } from './device-files.ts';
@@ -52,9 +53,12 @@ export function loadScenarioFile(path: string | undefined): LoadedScenario {
         file: inFolder(capture.file),
         port: capture.port === undefined ? -1 : portIndex(scenario, capture.port, shown),
       }));
+  const { profile, fault } = profileOf(scenario, folder);
+  if (fault !== null)
+    throw new InputError(scenarioErrorAt(text, shown, fault.path, fault.message).message);
   return {
     scenario,
-    profile: profileOf(scenario, folder),
+    profile,
     file: shown,
     bareCapture,
     sources,
@@ -70,18 +74,23 @@ export function portIndex(scenario: Scenario, name: string, where: string): numb
   throw new InputError(`${where}: no port '${name}'; expected one of ${names}`);
 }
 
-/** The scenario's device, its path taken from the scenario's folder. Throws InputError; also for one that cannot run. */
-function profileOf(scenario: Scenario, folder: string): DeviceProfile {
+/**
+ * The scenario's device, its path taken from the scenario's folder, and what of the scenario does not fit it. Throws InputError;
+ * also for a device that cannot run.
+ */
+function profileOf(
+  scenario: Scenario,
+  folder: string,
+): { profile: DeviceProfile; fault: DeviceFault | null } {
   const { profile } = scenario.device;
   const isFile = profile.includes('/') || profile.endsWith('.json');
   const loaded = loadDevice(isFile && !isAbsolute(profile) ? join(folder, profile) : profile);
   try {
-    nicConfigOf(loaded);
+    return { profile: loaded, fault: deviceFault(scenario, loaded) };
   } catch (error) {
     if (error instanceof ProfileError) throw new InputError(error.message);
     throw error;
   }
-  return loaded;
 }
 
 function parse(text: string, shown: string): Scenario {

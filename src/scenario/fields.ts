@@ -5,8 +5,19 @@ import { parseDurationPs, parseQuantity, parseRateBps } from './quantity.ts';
 
 /** "4096", "64k", "4Ki". */
 export const quantity = z
-  .union([z.number().int().nonnegative(), z.string()])
+  .union([z.number(), z.string()], 'expected a whole number like 4096 or 64Ki')
   .transform((value, ctx) => orIssue(ctx, () => parseQuantity(String(value))));
+
+/** A quantity that is one of a few. */
+export const oneOf = (...values: number[]) =>
+  quantity.refine((value) => values.includes(value), `expected one of ${values.join(', ')}`);
+
+/** A quantity from `least` to `most`. */
+export const upTo = (most: number, least = 0) =>
+  quantity.refine(
+    (value) => value >= least && value <= most,
+    `expected a number from ${least} to ${most}`,
+  );
 
 /** "10G" to bits per second. */
 export const rateBps = z

@@ -36,6 +36,19 @@ export function loadScenario(text: string, fileName: string): Scenario {
   throw new ScenarioError(`${fileName}:${line}: ${where}${said}`);
 }
 
+/** A complaint about a key of a scenario that was read well: with its line, where the file has the key. */
+export function scenarioErrorAt(
+  text: string,
+  fileName: string,
+  path: readonly PropertyKey[],
+  message: string,
+): ScenarioError {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const line = lineOf(document, path, lines);
+  return new ScenarioError(`${fileName}:${line}: ${path.map(String).join('.')}: ${message}`);
+}
+
 /** Line of the deepest node that exists on the path. */
 function lineOf(document: Document, path: readonly PropertyKey[], lines: LineCounter): number {
   let node: unknown = document.contents;

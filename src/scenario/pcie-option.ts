@@ -5,17 +5,9 @@ import { z } from 'zod';
 import { DEFAULT_IOMMU, NUMA_REMOTE_PS, READ_SPREADS } from '../../hw/models.ts';
 import type { HostSideConfig, IommuConfig, NicConfig } from '../../hw/models.ts';
 import { hasPcieFigures } from '../../hw/pcie/link.ts';
-import { durationPs, quantity } from './fields.ts';
+import { durationPs, oneOf, quantity, upTo } from './fields.ts';
 
-const oneOf = (...values: number[]) =>
-  quantity.refine((value) => values.includes(value), `expected one of ${values.join(', ')}`);
-
-const upTo = (most: number, least = 0) =>
-  quantity.refine(
-    (value) => value >= least && value <= most,
-    `expected a number from ${least} to ${most}`,
-  );
-
+const IOMMU_EXPECTED = 'expected on, off or { page: 4Ki, entries: 64, miss: 330ns, walkers: 6 }';
 const iommuSchema = z.strictObject({
   /** 4Ki, 2Mi, 1Gi. */
   page: oneOf(4096, 2 ** 21, 2 ** 30).default(DEFAULT_IOMMU.pageBytes),
@@ -38,7 +30,7 @@ export const pcieSchema = z.strictObject({
   readTags: upTo(1024).default(0),
   postedBytes: quantity.default(0),
   spread: z.literal(['off', 'e5', 'e3']).default('off'),
-  iommu: z.union([z.literal('off'), z.literal('on'), iommuSchema]).default('off'),
+  iommu: z.union([z.literal('off'), z.literal('on'), iommuSchema], IOMMU_EXPECTED).default('off'),
   descriptorBatch: upTo(64, 1).optional(),
 });
 

@@ -5,25 +5,33 @@
 
 import { z } from 'zod';
 import { genericNic } from '../../hw/models.ts';
-import { durationPs, orIssue, quantity, rateBps } from './fields.ts';
+import { durationPs, oneOf, orIssue, quantity, rateBps, upTo } from './fields.ts';
 import { isKnownLink, pcieSchema } from './pcie-option.ts';
 import { parseSplit } from './split-option.ts';
 
 const mac = z
   .string()
-  .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'expected a MAC address like 02:00:00:00:00:01');
+  .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'expected a MAC address like 02:00:00:00:00:01')
+  .refine(
+    (text) => /^.[02468ace]/i.test(text) && /[1-9a-f]/i.test(text),
+    "expected one station's MAC address: the first byte even, not all zeros",
+  );
 
 const portName = z
   .string()
-  .regex(/^[A-Za-z0-9_.-]{1,15}$/, 'expected an interface name of 1 to 15 characters');
+  .regex(/^[A-Za-z0-9_.-]{1,15}$/, 'expected an interface name of 1 to 15 characters')
+  .refine(
+    (name) => !['lo', '.', '..', 'all', 'default'].includes(name),
+    'this name is taken: lo, all and default are the machine’s own',
+  );
 
 const split = z.string().transform((value, ctx) => orIssue(ctx, () => parseSplit(value)));
 
 const portSchema = z.strictObject({
   name: portName,
   mac: mac.optional(),
-  /** L3 MTU, bytes. */
-  mtu: quantity.optional(),
+  /** L3 MTU, bytes: what IPv4 needs at least to the longest IP packet; the device may take less (device-limits.ts). */
+  mtu: upTo(65535, 68).optional(),
   promisc: z.boolean().default(false),
   /** Network namespace that it is in. */
   netns: z
@@ -36,17 +44,19 @@ const deviceSchema = z.strictObject({
   /** A shipped profile's name, or a profile file, relative to the scenario. */
   profile: z.string().min(1).default('generic-nic'),
   lineRate: rateBps.optional(),
-  queues: quantity.optional(),
-  ringSlots: quantity.optional(),
-  flowEntries: quantity.optional(),
+  queues: upTo(128, 1).optional(),
+  /** Within what the profile's driver takes (device-limits.ts). */
+  ringSlots: upTo(8192, 1).optional(),
+  /** As many as the table's hash can have (device-limits.ts). */
+  flowEntries: upTo(1 << 24, 1).optional(),
   /** Entries of the RSS indirection table. */
-  rssEntries: z.union([z.literal(128), z.literal(512), z.literal(2048)]).optional(),
+  rssEntries: oneOf(128, 256, 512, 1024, 2048).optional(),
   /** Queues that one of its entries can name: 16 as the 82599, or 64. */
-  rssQueues: z.union([z.literal(16), z.literal(64)]).optional(),
+  rssQueues: oneOf(16, 64).optional(),
   /** RSS contexts beside the port's own. */
-  rssContexts: z.number().int().min(0).max(63).optional(),
+  rssContexts: upTo(63).optional(),
   /** Every n-th TCP packet sent teaches the device where its flow belongs (ATR); 0: off. */
-  atrSampleRate: z.number().int().min(0).max(255).optional(),
+  atrSampleRate: upTo(255).optional(),
   /** Time that one flow-table command takes in the device. */
   flowInsert: durationPs.optional(),
   pcie: pcieSchema
@@ -58,7 +68,7 @@ const deviceSchema = z.strictObject({
 });
 
 const hostSchema = z.strictObject({
-  cores: quantity.default(2),
+  cores: upTo(1024, 1).default(2),
   mhz: z.number().positive().default(3600),
   /** Bytes of the last-level cache that devices write into; without it every received frame costs the same to read. */
   ioCache: quantity.refine((bytes) => bytes >= 8192, 'expected at least 8192 bytes').optional(),
@@ -84,6 +94,17 @@ const runSchema = z.strictObject({
   commands: z.string(),
 });
 
+/** Two ports of one name in one namespace: the machine would refuse the second. */
+function namesDiffer(ports: readonly z.infer<typeof portSchema>[], ctx: z.RefinementCtx): void {
+  const seen = new Set<string>();
+  ports.forEach(({ name, netns = '' }, index) => {
+    const key = `${netns}/${name}`;
+    if (seen.has(key))
+      ctx.addIssue({ code: 'custom', path: [index, 'name'], message: `a second port '${name}'` });
+    seen.add(key);
+  });
+}
+
 /** The whole file. */
 export const scenarioSchema = z.strictObject({
   name: z.string().default('scenario'),
@@ -95,6 +116,7 @@ export const scenarioSchema = z.strictObject({
     .array(portSchema)
     .min(1)
     .max(8)
+    .superRefine(namesDiffer)
     .default([
       { name: 'p0', promisc: false },
       { name: 'p1', promisc: false },

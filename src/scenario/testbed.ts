@@ -11,6 +11,7 @@ import { IFF_PROMISC } from '../../driver/netdev.ts';
 import type { NetDevice } from '../../driver/netdev.ts';
 import type { SkBuff } from '../../driver/skb.ts';
 import { twinAdapter } from '../../driver/twin/adapter.ts';
+import { IXGBE_RING_LIMITS } from '../../driver/twin/adapter.ts';
 import type { TwinOptions } from '../../driver/twin/adapter.ts';
 import { twinProbe } from '../../driver/twin/probe.ts';
 import { ModelError } from '../../hw/base/assert.ts';
@@ -33,6 +34,7 @@ import { runCommand } from './commands/table.ts';
 import type { CommandResult } from './commands/command.ts';
 import { driverOptionsOf, nicConfigOf } from '../devices/nic-config.ts';
 import type { DeviceProfile } from '../devices/profile.ts';
+import { BYTES_PER_SLOT, RINGS_MEMORY_BYTES } from './device-limits.ts';
 import { pcieOf } from './pcie-option.ts';
 import type { Scenario } from './schema.ts';
 
@@ -60,7 +62,7 @@ export interface TestbedOptions {
   ports?: readonly PortOptions[];
   cores?: number;
   frequencyMhz?: number;
-  /** Host memory, bytes; default: what the rings' buffers need, at least 96 MiB. */
+  /** Host memory, bytes; default: room for all rings at their largest. */
   memoryBytes?: number;
   /** Descriptors per ring of the reference driver; default 512. */
   ringSlots?: number;
@@ -86,9 +88,6 @@ export interface BusyTimes {
 }
 
 const LEAST_MEMORY_BYTES = 96 << 20;
-/** Receive buffer and transmit copy of a descriptor of the reference driver, bytes. */
-const BYTES_PER_SLOT = 4096;
-const DEFAULT_RING_SLOTS = 512;
 const DEFAULT_MTU_BYTES = 1500;
 /** MSI-X vectors of a function (82599 7.3.4). */
 const VECTORS_MAX = 64;
@@ -112,8 +111,8 @@ export class Testbed {
   constructor(options: TestbedOptions = {}) {
     const ports = options.ports ?? [{}, {}];
     const config = genericNic({ ...options.device, ports: Math.max(ports.length, 1) });
-    const slots = options.ringSlots ?? DEFAULT_RING_SLOTS;
-    this.memory = new HostMemory(options.memoryBytes ?? memoryFor(config, slots));
+    const { max } = options.twin?.ringLimits ?? IXGBE_RING_LIMITS;
+    this.memory = new HostMemory(options.memoryBytes ?? memoryFor(config, max));
     if (options.ioCache !== undefined) this.memory.ioCache = new IoCache(options.ioCache);
     this.kernel = new Kernel({
       scheduler: this.scheduler,
@@ -185,9 +184,11 @@ export class Testbed {
       ...(host.ioCache === undefined
         ? {}
         : { ioCache: { ...E5_IO_CACHE, shareBytes: host.ioCache } }),
-      ...(device.ringSlots === undefined ? {} : { ringSlots: device.ringSlots }),
       twin: {
         ...(profile === null ? {} : driverOptionsOf(profile)),
+        ...(device.ringSlots === undefined
+          ? {}
+          : { rxSlots: device.ringSlots, txSlots: device.ringSlots }),
         ...(device.atrSampleRate === undefined ? {} : { atrSampleRate: device.atrSampleRate }),
       },
       ports: scenario.ports.map((port) => ({
@@ -399,10 +400,8 @@ function macBytes(text: string): Uint8Array {
   return Uint8Array.from(text.split(':').map((part) => parseInt(part, 16)));
 }
 
-/** Host memory that a machine of this size needs, bytes. */
-function memoryFor({ ports, queues, vectors }: NicConfig, ringSlots: number): number {
-  return Math.max(
-    LEAST_MEMORY_BYTES,
-    ports * Math.min(queues, vectors) * ringSlots * BYTES_PER_SLOT,
-  );
+/** Host memory, bytes: room for all rings at their largest (`ethtool -G`). It costs nothing until it is used. */
+function memoryFor({ ports, queues, vectors }: NicConfig, ringSlotsMax: number): number {
+  const ringsBytes = ports * Math.min(queues, vectors) * ringSlotsMax * BYTES_PER_SLOT;
+  return LEAST_MEMORY_BYTES + Math.min(ringsBytes, RINGS_MEMORY_BYTES);
 }

@@ -63,8 +63,37 @@ describe('device profiles that run', () => {
       rss: { tableEntries: 128, keyBytes: 40, entryBits: 4, contexts: 0 },
       pcie: { generation: 2, lanes: 8 },
     });
-    expect(driverOptionsOf(profile)).toEqual({ fdirPballoc: 3 });
-    expect(driverOptionsOf(loadDevice('tofino1'))).toEqual({});
+    // ixgbe: 64 to 4096 descriptors in steps of 8, 512 to begin with (hw 4.1).
+    const ringLimits = { min: 64, max: 4096, step: 8 };
+    expect(driverOptionsOf(profile)).toEqual({ fdirPballoc: 3, ringLimits });
+    expect(driverOptionsOf(loadDevice('tofino1'))).toEqual({ ringLimits });
+  });
+
+  it('takes those of the E810 and the ConnectX-5 (hw 2.2, 4.1)', () => {
+    const e810 = loadDevice('intel-e810');
+    expect(nicConfigOf(e810)).toMatchObject({
+      queues: 128, // 256 a traffic class, and 128 is what the register interface has
+      maxRingSlots: 8160,
+      lineRateBps: 100e9,
+      rss: { tableEntries: 2048, keyBytes: 52 },
+      pcie: { generation: 4, lanes: 16 },
+    });
+    expect(driverOptionsOf(e810)).toEqual({
+      ringLimits: { min: 64, max: 8160, step: 32 },
+      rxSlots: 2048,
+      txSlots: 256,
+    });
+    const cx5 = loadDevice('mellanox-cx5');
+    expect(nicConfigOf(cx5)).toMatchObject({
+      maxRingSlots: 8192,
+      rss: { tableEntries: 256, keyBytes: 40 },
+      pcie: { generation: 3, lanes: 16 },
+    });
+    expect(driverOptionsOf(cx5)).toEqual({
+      ringLimits: { min: 64, max: 8192, step: 0 },
+      rxSlots: 1024,
+      txSlots: 1024,
+    });
   });
 
   it('turns measured insertion rates into times by size', () => {

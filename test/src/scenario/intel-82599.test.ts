@@ -1,5 +1,5 @@
 // A scenario on the intel-82599 profile: its limits are the card's, filters steer and drop, forwarding in hardware is refused as the
-// kernel refuses it over a driver without flow offload.
+// kernel refuses it over a driver without flow offload. The other cards have their own sizes.
 import { describe, expect, it } from 'vitest';
 import { loadDevice } from '../../../src/node/device-files.ts';
 import { tokenize } from '../../../src/scenario/commands/command.ts';
@@ -8,12 +8,12 @@ import { Testbed } from '../../../src/scenario/testbed.ts';
 import { frame } from '../../hw/harness.ts';
 import type { FrameSpec } from '../../hw/harness.ts';
 
-const SCENARIO =
-  'device: { profile: intel-82599 }\nhost: { cores: 4 }\nports: [{ name: p0 }, { name: p1 }]\n';
-
-function machine(): { bed: Testbed; run: (line: string, stdin?: string) => string } {
-  const scenario = loadScenario(SCENARIO, 'test.yaml');
-  const bed = Testbed.ofScenario(scenario, 1, loadDevice('intel-82599'));
+function machine(name = 'intel-82599'): {
+  bed: Testbed;
+  run: (line: string, stdin?: string) => string;
+} {
+  const text = `device: { profile: ${name} }\nhost: { cores: 4 }\nports: [{ name: p0 }, { name: p1 }]\n`;
+  const bed = Testbed.ofScenario(loadScenario(text, 'test.yaml'), 1, loadDevice(name));
   const run = (line: string, stdin?: string): string => {
     const { stdout, stderr, status } = bed.runWords(tokenize(line)[0], stdin);
     return `${stdout}${stderr}${status === 0 ? '' : `[${status}]`}`;
@@ -71,7 +71,32 @@ describe('a machine with an 82599', () => {
     bed.checkInvariants();
   });
 
-  it('wants as much host memory as the queues that the driver can have', () => {
-    expect(machine().bed.memory.main.bytes.length).toBe(2 * 64 * 512 * 4096);
+  it('has host memory for all its rings at their largest', () => {
+    const { run } = machine();
+    expect(run('ethtool -L p0 combined 62') + run('ethtool -L p1 combined 62')).toBe('');
+    for (const port of ['p0', 'p1']) expect(run(`ethtool -G ${port} rx 4096 tx 4096`)).toBe('');
+  });
+});
+
+describe('machines with other cards', () => {
+  /** Current and largest RX and TX rings. */
+  function rings(run: (line: string) => string): number[] {
+    const text = run('ethtool -g p0');
+    return [...text.matchAll(/^(?:RX|TX):\t\t([0-9]+)$/gm)].map(([, slots]) => Number(slots));
+  }
+
+  it.each([
+    // Largest and default rings, entries of the indirection table, Mb/s (hw 2.2, 4.1); what 1,000 and 10 descriptors become.
+    ['intel-e810', [8160, 8160, 2048, 256], 2048, 100000, [1024, 64]],
+    ['mellanox-cx5', [8192, 8192, 1024, 1024], 256, 100000, [1024, 64]],
+    ['generic-nic', [4096, 4096, 512, 512], 128, 10000, [1000, 64]],
+  ])('%s has its own sizes', (name, sizes, entries, mbps, [ofThousand, ofTen]) => {
+    const { run } = machine(name);
+    expect(rings(run)).toEqual(sizes);
+    expect(run('ethtool -x p0').match(/^ {1,4}[0-9]+: /gm)).toHaveLength(entries / 8);
+    expect(run('ethtool p0')).toContain(`Speed: ${mbps}Mb/s`);
+    expect(run(`ethtool -G p0 rx ${sizes[0] + 1}`)).toContain('exceeds maximum');
+    for (const port of ['p0', 'p1']) expect(run(`ethtool -G ${port} rx 1000 tx 10`)).toBe('');
+    expect(rings(run).slice(2)).toEqual([ofThousand, ofTen]);
   });
 });

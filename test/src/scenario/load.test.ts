@@ -1,7 +1,9 @@
 // Scenario files: every mistake is one line that names file, line and what was expected.
 
 import { describe, expect, it } from 'vitest';
-import { loadScenario } from '../../../src/scenario/load.ts';
+import { loadDevice } from '../../../src/node/device-files.ts';
+import { deviceFault } from '../../../src/scenario/device-limits.ts';
+import { loadScenario, scenarioErrorAt } from '../../../src/scenario/load.ts';
 
 function errorOf(text: string): string {
   try {
@@ -69,6 +71,27 @@ describe('loadScenario', () => {
       'x.yaml:2: ports.0.mac: expected a MAC address',
     ],
     ['a bad split', 'traffic: { split: up }\n', 'x.yaml:1: traffic.split: expected client-server'],
+    [
+      'no queues',
+      'device: { queues: 0 }\n',
+      'x.yaml:1: device.queues: expected a number from 1 to',
+    ],
+    ['half a queue', 'device: { queues: 1.5 }\n', 'expected a whole number like 4096 or 64Ki'],
+    ['a list', 'device: { queues: [4] }\n', 'expected a whole number like 4096 or 64Ki'],
+    ['no cores', 'host: { cores: 0 }\n', 'x.yaml:1: host.cores: expected a number from 1 to 1024'],
+    ['a RETA', 'device: { rssEntries: 100 }\n', 'expected one of 128, 256, 512, 1024, 2048'],
+    [
+      'an MTU',
+      'ports: [{ name: a, mtu: 67 }]\n',
+      'ports.0.mtu: expected a number from 68 to 65535',
+    ],
+    ['a group', "ports: [{ name: a, mac: '01:00:5e:00:00:01' }]\n", "expected one station's MAC"],
+    ['lo', 'ports: [{ name: lo }]\n', 'x.yaml:1: ports.0.name: this name is taken'],
+    [
+      'two ports of one name',
+      'ports:\n  - { name: a }\n  - { name: a }\n',
+      "x.yaml:3: ports.1.name: a second port 'a'",
+    ],
     ['broken YAML', 'name: [1, 2\nseed: 1\n', 'not valid YAML'],
     ['no mapping', '- 1\n', 'x.yaml:1: expected a mapping of keys, found a list'],
     ['nothing', '', 'x.yaml:1: expected a mapping of keys, found nothing'],
@@ -76,5 +99,42 @@ describe('loadScenario', () => {
     const message = errorOf(text);
     expect(message).toContain(expected);
     expect(message).not.toContain('\n');
+  });
+});
+
+describe('what the device of a scenario cannot have', () => {
+  /** The complaint, or 'fits'. */
+  function complaint(device: string, name: string, more = ''): string {
+    const text = `name: x\ndevice:\n  ${device}\n${more}`;
+    const fault = deviceFault(loadScenario(text, 'x.yaml'), loadDevice(name));
+    if (fault === null) return 'fits';
+    return scenarioErrorAt(text, 'x.yaml', fault.path, fault.message).message;
+  }
+
+  it.each([
+    ['generic-nic', 64, 4096, [10, 63, 100, 4104, 8192]],
+    ['intel-e810', 64, 8160, [100, 8192]],
+    ['mellanox-cx5', 64, 8192, [1000, 32]],
+  ])('%s has rings of %d to %d descriptors', (name, least, most, bad) => {
+    for (const slots of [least, most]) expect(complaint(`ringSlots: ${slots}`, name)).toBe('fits');
+    for (const slots of bad)
+      expect(complaint(`ringSlots: ${slots}`, name)).toMatch(
+        new RegExp(`^x.yaml:3: device.ringSlots: expected ${least} to ${most}, .*${name}$`),
+      );
+  });
+
+  it('names tables that no hash has, long MTUs, and more than memory holds', () => {
+    expect(complaint('flowEntries: 64Ki', 'generic-nic')).toBe('fits');
+    expect(complaint('flowEntries: 1000', 'generic-nic')).toBe(
+      'x.yaml:3: device.flowEntries: expected 4 times a power of two with the device generic-nic',
+    );
+    const ports = 'ports:\n  - { name: p0, mtu: 16000 }\n';
+    expect(complaint('queues: 4', 'generic-nic', ports)).toBe('fits');
+    expect(complaint('queues: 4', 'intel-82599', ports)).toBe(
+      'x.yaml:5: ports.0.mtu: expected at most 15850 with the device intel-82599',
+    );
+    expect(complaint('ringSlots: 8160', 'intel-e810', 'host: { cores: 62 }\n')).toMatch(
+      /^x.yaml:3: device.ringSlots: expected at most 2114, as memory goes,/,
+    );
   });
 });
