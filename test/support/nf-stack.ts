@@ -47,6 +47,7 @@ export class NfStack implements StackPort {
   /** RSTs that rules have asked for. */
   resets = 0;
   readonly kernel = {
+    current: null,
     charge: (costPs: number): void => {
       this.chargedPs += costPs;
     },
@@ -84,6 +85,8 @@ export class NfStack implements StackPort {
   };
   readonly links = {
     byName: (name: string): NetDevice | null => this.devs.find((d) => d.name === name) ?? null,
+    byIndex: (index: number): NetDevice | null =>
+      this.devs.find((d) => d.ifindex === index) ?? null,
     vlan: () => null,
   };
   readonly defrag = { ipv4: (skb: SkBuff) => skb, ipv6: (skb: SkBuff) => skb };

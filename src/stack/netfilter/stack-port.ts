@@ -88,6 +88,8 @@ export interface StackPort {
 }
 
 export interface KernelPart {
+  /** The core that runs now, null outside of any. */
+  readonly current: { readonly index: number } | null;
   charge(costPs: number): void;
   alloc_workqueue(name: string, maxActive?: number): WorkQueuePort;
 }
@@ -115,6 +117,7 @@ export interface BridgeHop {
 
 export interface LinksPort {
   byName(name: string): NetDevice | null;
+  byIndex(ifindex: number): NetDevice | null;
   /** What a VLAN device stands on, null for other devices. */
   vlan(dev: NetDevice): { readonly lower: NetDevice; readonly vlanId: number } | null;
 }

@@ -1,12 +1,15 @@
 // What a rule is made of after parsing: plain objects that are printed (print.ts, json.ts) and compiled (compile.ts).
 
+import type { LabelMatch } from './ct-label.ts';
 import type { Field } from './fields.ts';
+import type { LogStatement } from './log.ts';
 import type { QuotaLimit } from './quota.ts';
 import type { Scalar, Types } from './types.ts';
 
 /** Right side of a match. */
 export type Rhs =
-  | { kind: 'value'; value: Scalar }
+  /** `name`: of the device that an interface index is. */
+  | { kind: 'value'; value: Scalar; name?: string | undefined }
   | { kind: 'range'; from: Scalar; to: Scalar }
   | { kind: 'prefix'; value: Scalar; lenBits: number }
   | { kind: 'concat'; parts: Rhs[]; places: Place[] }
@@ -44,7 +47,15 @@ export interface SetElement {
 
 /** The map of a `vmap` or `map` expression: written in the rule, or named. */
 export type MapRef =
-  | { kind: 'elements'; elements: SetElement[]; dataTypes: DataTypes; start: number; end: number }
+  | {
+      kind: 'elements';
+      /** In the order of listing, and as they were written. */
+      elements: SetElement[];
+      written: SetElement[];
+      dataTypes: DataTypes;
+      start: number;
+      end: number;
+    }
   | { kind: 'named'; name: string; start: number; end: number };
 
 /** `any`: some of these bits (types that are bit masks, written without an operator). */
@@ -92,14 +103,17 @@ export type Statement =
   | { kind: 'return' }
   | { kind: 'jump'; goto: boolean; chain: string; start: number; end: number }
   | { kind: 'flow'; flowtable: string; start: number; end: number }
-  | { kind: 'log'; prefix: string | null }
+  | { kind: 'continue' }
+  | LogStatement
+  | LabelMatch
   | { kind: 'reject'; type: 'default' | 'tcp reset' | 'icmp' | 'icmpv6' | 'icmpx'; code: string }
+  /** Writes (mark of `from` & and) ^ xor; without `from`, xor. */
   | {
       kind: 'set-mark';
       target: 'meta' | 'ct';
-      value: number;
       from: 'meta' | 'ct' | null;
-      mask: number;
+      and: number;
+      xor: number;
     }
   | { kind: 'vmap'; key: Field; map: MapRef }
   | { kind: 'map-mark'; target: 'meta' | 'ct'; key: Field; map: MapRef; place: Place }

@@ -5,6 +5,7 @@ import type { Family, Place, Statement } from './ast.ts';
 import { parseCtHelper } from './ct-statements.ts';
 import type { HelperSpec } from './ct-statements.ts';
 import { Cursor } from './cursor.ts';
+import type { DeviceNames } from './cursor.ts';
 import { lex } from './lexer.ts';
 import type { Token } from './lexer.ts';
 import { parseChainBody, parseCounterBody, parseFlowTableBody } from './block-parser.ts';
@@ -46,6 +47,8 @@ export interface Command {
   sets: SetSpec[];
   /** Of `add element` and `delete element`: what stands between the braces; its types are the set's. */
   elements: Token[];
+  /** For elements that are interface indices. */
+  devices: DeviceNames | null;
   helpers: HelperSpec[];
 }
 
@@ -55,8 +58,8 @@ const VERBS = new Set('add create insert replace delete list flush reset rename'
 const UNSUPPORTED_OBJECTS = new Set('limit secmark synproxy meter meters limits hooks'.split(' '));
 
 /** All commands of a source. Throws NftError. */
-export function parseCommands(source: string): Command[] {
-  const cursor = new Cursor(lex(source));
+export function parseCommands(source: string, devices: DeviceNames | null = null): Command[] {
+  const cursor = new Cursor(lex(source), devices);
   const commands: Command[] = [];
   cursor.skipSeparators();
   while (cursor.token.kind !== 'end') {
@@ -91,6 +94,7 @@ function blank(verb: Verb, object: string, start: number): Command {
     flowtables: [],
     sets: [],
     elements: [],
+    devices: null,
     helpers: [],
   };
 }
@@ -107,6 +111,7 @@ function parseCommand(cursor: Cursor): Command {
   if (verb === 'rename' && object.text !== 'chain') cursor.fail();
   cursor.next();
   const command = blank(verb, objectName(cursor, object.text), start);
+  command.devices = cursor.devices;
   parseFamily(cursor, command);
   parseArguments(cursor, command);
   command.place = { start, end: cursor.tokens[cursor.at - 1].end };

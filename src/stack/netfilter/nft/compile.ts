@@ -28,7 +28,7 @@ import { LiveSet, SetUpdater } from './live-set.ts';
 import { keysOf, valueOf } from './set-model.ts';
 import type { NamedSet } from './set-model.ts';
 import { compareScalars } from './types.ts';
-import type { Scalar, Types } from './types.ts';
+import type { Scalar, TypeName, Types } from './types.ts';
 
 /** The program, and the address of every base chain. */
 export interface Compiled {
@@ -132,6 +132,9 @@ class Compiler {
       case 'set-update':
         this.setUpdate(table, s);
         return;
+      case 'ct-label':
+        this.emit(op.OP_CTLABEL, this.program.labels.push(s) - 1);
+        return;
       case 'limit':
         this.emit(op.OP_LIMIT, this.program.limits.push(s) - 1);
         return;
@@ -169,15 +172,14 @@ class Compiler {
 
   private setMark(s: Extract<Statement, { kind: 'set-mark' }>): void {
     const source = s.from === null ? 0 : s.from === 'meta' ? 1 : 2;
-    const operand = s.from === null ? s.value | 0 : s.mask | 0;
-    this.emit(op.OP_SETMARK, s.target === 'ct' ? 1 : 0, source, operand);
+    this.emit(op.OP_SETMARK, s.target === 'ct' ? 1 : 0, source, s.and | 0, s.xor | 0);
   }
 
   private mapMark(table: Table, s: Extract<Statement, { kind: 'map-mark' }>): void {
     const elements = this.lookup(table, s.key, s.map);
     const values = Int32Array.from(elements, (e) => (valueOf(e) as number) | 0);
     this.emit(op.OP_MAPVALUE, this.program.valueMaps.push(values) - 1);
-    this.emit(op.OP_SETMARK, s.target === 'ct' ? 1 : 0, 3, 0);
+    this.emit(op.OP_SETMARK, s.target === 'ct' ? 1 : 0, 3, -1, 0);
   }
 
   private ctSet(table: Table, s: CtStatement): void {
@@ -193,7 +195,7 @@ class Compiler {
   private match(table: Table, s: MatchStatement): void {
     const { left } = s;
     const negated = s.op === '!=' ? 1 : 0;
-    const isPlain = left.type !== 'ifname' && left.type !== 'ipv6_addr';
+    const isPlain = !NOT_IN_REGISTER.has(left.type);
     if (isPlain && s.right.kind !== 'set' && s.right.kind !== 'named') {
       this.guard(left);
       this.load(left);
@@ -204,6 +206,7 @@ class Compiler {
     const set = s.right.kind === 'named' ? table.set(s.right.name) : undefined;
     if (set !== undefined && this.isLive(table, set))
       this.find(left, this.liveOf(set).keys, negated);
+    else if (left.type === 'amount') this.amount(s, elementsOf(table, s.right), negated);
     else this.membership(left, elementsOf(table, s.right), negated, s.mask);
   }
 
@@ -242,12 +245,32 @@ class Compiler {
     }
     if (field.type === 'ipv6_addr') {
       const index = program.addressSets.push(addressSet(keys)) - 1;
-      this.emit(op.OP_ADDRESS6, field.key, index, negated);
+      const opcode = field.source === SOURCE_CT ? op.OP_CTADDRESS6 : op.OP_ADDRESS6;
+      this.emit(opcode, field.key, index, negated);
+      return;
+    }
+    if (field.type === 'string') {
+      const names = keys.map((e) => String(e.kind === 'value' ? e.value : ''));
+      this.emit(op.OP_CTHELPER, program.helperNames.push(names) - 1, negated);
       return;
     }
     this.load(field);
     if (mask >= 0) this.emit(op.OP_AND, mask | 0);
     this.emit(op.OP_SET, program.numberSets.push(numberSet(keys)) - 1, negated);
+  }
+
+  /** Numbers that the register is too short for: every operator becomes ranges. */
+  private amount(s: MatchStatement, keys: readonly Rhs[], negated: number): void {
+    const [from, to] = bounds(keys[0]);
+    const ends: Partial<Record<string, [number, number]>> = {
+      '<': [0, from - 1],
+      '<=': [0, to],
+      '>': [to + 1, Infinity],
+      '>=': [from, Infinity],
+    };
+    const range = ends[s.op];
+    const set = range === undefined ? numberSet(keys) : Float64Array.from(range);
+    this.emit(op.OP_CTAMOUNT, s.left.key, this.program.numberSets.push(set) - 1, negated);
   }
 
   /** The field, or all its parts, as the key; then that key in the set. */
@@ -315,6 +338,9 @@ class Compiler {
     }
   }
 }
+
+/** Types whose values do not fit the register: they are looked up in sets. */
+const NOT_IN_REGISTER = new Set<TypeName>(['ifname', 'ipv6_addr', 'string', 'amount']);
 
 function elementsOf(table: Table, rhs: Rhs): readonly Rhs[] {
   if (rhs.kind === 'set') return rhs.elements;
@@ -429,6 +455,14 @@ export function compileRuleset(
   return { program: compiler.finish(), entries: compiler.entries, live };
 }
 
+/** Whether some rule asks for packets or bytes of connections: that switches their counting on (nf_ct_set_acct). */
+export function needsCounting(ruleset: Ruleset): boolean {
+  const asks = (s: Statement): boolean => s.kind === 'match' && s.left.type === 'amount';
+  return ruleset.tables.some((t) =>
+    t.chains.some((c) => c.rules.some((r) => r.statements.some(asks))),
+  );
+}
+
 /** Whether statements need connection tracking. */
 export function needsConntrack(statements: readonly Statement[]): boolean {
   return statements.some(
@@ -436,6 +470,7 @@ export function needsConntrack(statements: readonly Statement[]): boolean {
       s.kind === 'flow' ||
       s.kind === 'nat' ||
       s.kind === 'ct-set' ||
+      s.kind === 'ct-label' ||
       (s.kind === 'set-update' && isTracked(s.key)) ||
       (s.kind === 'match' && isTracked(s.left)) ||
       (s.kind === 'set-mark' && (s.target === 'ct' || s.from === 'ct')) ||

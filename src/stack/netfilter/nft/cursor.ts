@@ -3,12 +3,22 @@
 import { NftError, isKeyword, tokenName } from './lexer.ts';
 import type { Token } from './lexer.ts';
 
+/** The machine's devices, for values that are interface indices. */
+export interface DeviceNames {
+  byName(name: string): { readonly ifindex: number; readonly name: string } | null;
+  byIndex(ifindex: number): { readonly ifindex: number; readonly name: string } | null;
+}
+
 export class Cursor {
   readonly tokens: Token[];
+  readonly devices: DeviceNames | null;
   at = 0;
+  /** Transport protocol that the rule so far has asked for, 0 for none. */
+  l4proto = 0;
 
-  constructor(tokens: Token[]) {
+  constructor(tokens: Token[], devices: DeviceNames | null) {
     this.tokens = tokens;
+    this.devices = devices;
   }
 
   get token(): Token {

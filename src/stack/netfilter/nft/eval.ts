@@ -1,19 +1,22 @@
 // Runs a base chain on a packet: one loop over the program's words, no allocation, no closures.
 
+import { IFF_LOOPBACK, IFF_NOARP } from '../../../../driver/netdev.ts';
+import type { NetDevice } from '../../../../driver/netdev.ts';
 import type { SkBuff } from '../../../../driver/skb.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
-import { IP_CT_ESTABLISHED_REPLY, IP_CT_UNTRACKED } from '../conntrack/ctinfo.ts';
+import { IP_CT_UNTRACKED } from '../conntrack/ctinfo.ts';
 import { EVENT_MARK } from '../conntrack/events.ts';
 import { PacketView } from '../conntrack/packet.ts';
-import { C_MARK, C_STATUS, ROW_WORDS } from '../conntrack/table.ts';
+import { C_MARK, ROW_WORDS } from '../conntrack/table.ts';
 import type { Connection } from '../conntrack/table.ts';
-import { T_META } from '../conntrack/tuple.ts';
 import { NFT_CHAIN_PS, NFT_EXPR_PS } from '../costs.ts';
 import { NF_DROP } from '../hooks.ts';
 import type { HookState } from '../hooks.ts';
 import type { StackPort } from '../stack-port.ts';
 import { loadInt32 } from '../../ip/address.ts';
 import { TRACE_RULE } from '../trace-steps.ts';
+import { labelsMatch } from './ct-label.ts';
+import { connectionOf, ctAddress6, ctAmount, ctNumber, ctState } from './ct-load.ts';
 import { setConntrack } from './ct-set.ts';
 import * as fields from './fields.ts';
 import { runStatements } from './element-statements.ts';
@@ -26,7 +29,17 @@ import type { Program } from './program.ts';
 const AF_INET6 = 10;
 /** Jumps deeper than this cannot be loaded (NFT_JUMP_STACK_SIZE). */
 const MAX_DEPTH = 16;
-const STATUS_BITS = 0xffff;
+
+/** ARPHRD_* of a device, as `meta iiftype` gives it. */
+function hardwareType(dev: NetDevice): number {
+  if ((dev.flags & IFF_LOOPBACK) !== 0) return ARPHRD_LOOPBACK;
+  return (dev.flags & IFF_NOARP) !== 0 ? ARPHRD_NONE : ARPHRD_ETHER;
+}
+
+const ARPHRD_ETHER = 1;
+const ARPHRD_LOOPBACK = 772;
+/** A tun device: packets without a link header. */
+const ARPHRD_NONE = 0xfffe;
 
 /** Words of the instructions that may end their rule, 0 for the others. */
 const OP_LENGTHS = new Uint8Array(64);
@@ -37,6 +50,9 @@ OP_LENGTHS[op.OP_TEST] = OP_LENGTHS[op.OP_ADDRESS6] = OP_LENGTHS[op.OP_IFNAME] =
 OP_LENGTHS[op.OP_SET] = OP_LENGTHS[op.OP_FIND] = 3;
 OP_LENGTHS[op.OP_KEY] = OP_LENGTHS[op.OP_UPDATE] = OP_LENGTHS[op.OP_QUOTA] = 2;
 OP_LENGTHS[op.OP_KEY6] = OP_LENGTHS[op.OP_KEYNAME] = 3;
+OP_LENGTHS[op.OP_CTAMOUNT] = OP_LENGTHS[op.OP_CTADDRESS6] = 4;
+OP_LENGTHS[op.OP_CTHELPER] = 3;
+OP_LENGTHS[op.OP_CTLABEL] = 2;
 OP_LENGTHS[op.OP_FLOW] = OP_LENGTHS[op.OP_MAPVALUE] = OP_LENGTHS[op.OP_LIMIT] = 2;
 
 export class Evaluator {
@@ -51,6 +67,7 @@ export class Evaluator {
   private register = 0;
   /** Of the key sets: what the KEY instructions have put together. */
   private readonly key = new Int32Array(MAX_KEY_WORDS);
+  private readonly address = new Uint8Array(16);
   /** Number of the element that the last set instruction found, −1 for none. */
   private found = -1;
 
@@ -183,6 +200,7 @@ export class Evaluator {
       case op.OP_FLOW:
         return program.flowtables[code[pc + 1]].add(skb, state);
       default:
+        if (opcode >= op.OP_CTAMOUNT) return this.connectionHas(opcode, code, pc, skb);
         return this.keyed(opcode, code, pc, skb, state);
     }
   }
@@ -277,35 +295,58 @@ export class Evaluator {
       case fields.META_LENGTH:
         this.register = skb.lenBytes;
         return true;
-      default:
+      case fields.META_PKTTYPE:
         this.register = skb.pktType;
         return true;
+      case fields.META_CPU:
+        this.register = this.stack.kernel.current?.index ?? 0;
+        return true;
+      default:
+        return this.deviceKey(key, state);
     }
   }
 
+  /** Type or group of the device; every device is in group 0. */
+  private deviceKey(key: number, state: HookState): boolean {
+    const isIn = key === fields.META_IIFTYPE || key === fields.META_IIFGROUP;
+    const dev = isIn ? state.inDev : state.outDev;
+    if (dev === null) return false;
+    const isType = key === fields.META_IIFTYPE || key === fields.META_OIFTYPE;
+    this.register = isType ? hardwareType(dev) : 0;
+    return true;
+  }
+
   private conntrack(key: number, skb: SkBuff): boolean {
-    const conn = skb.nfct as Connection | null;
     if (key === fields.CT_STATE) {
-      this.register =
-        conn !== null
-          ? 1 << ((skb.ctinfo % IP_CT_ESTABLISHED_REPLY) + 1)
-          : skb.ctinfo === IP_CT_UNTRACKED
-            ? 64
-            : 1;
+      this.register = ctState(skb);
       return true;
     }
-    if (conn === null || conn.id < 0) return false;
-    const { table } = this.ct;
-    const row = conn.id * ROW_WORDS;
-    const meta = table.words[row + T_META];
-    if (key === fields.CT_MARK) this.register = table.words[row + C_MARK];
-    else if (key === fields.CT_STATUS) this.register = table.words[row + C_STATUS] & STATUS_BITS;
-    else if (key === fields.CT_DIRECTION)
-      this.register = skb.ctinfo >= IP_CT_ESTABLISHED_REPLY ? 1 : 0;
-    else if (key === fields.CT_ZONE) this.register = meta >>> 16;
-    else if (key === fields.CT_L3PROTO) this.register = meta & 0xff;
-    else this.register = (meta >> 8) & 0xff;
+    const conn = connectionOf(skb);
+    if (conn === null) return false;
+    this.register = ctNumber(this.ct, conn, key, skb) | 0;
     return true;
+  }
+
+  /** What of a connection does not fit the register: amounts, IPv6 addresses, the helper, labels. */
+  private connectionHas(opcode: number, code: Int32Array, pc: number, skb: SkBuff): boolean {
+    const { program, ct } = this;
+    const conn = connectionOf(skb);
+    if (conn === null) return false;
+    const own = ct.extensions.get(conn.id);
+    if (opcode === op.OP_CTLABEL)
+      return labelsMatch(program.labels[code[pc + 1]], own === null ? null : own.labels);
+    if (opcode === op.OP_CTHELPER) {
+      if (own === null || own.helper === null) return false;
+      const isIn = program.helperNames[code[pc + 1]].includes(own.helper.name);
+      return isIn !== (code[pc + 2] !== 0);
+    }
+    if (opcode === op.OP_CTAMOUNT)
+      this.found = findNumber(program.numberSets[code[pc + 2]], ctAmount(ct, conn, code[pc + 1]));
+    else {
+      ctAddress6(ct, conn, code[pc + 1], this.address);
+      this.found = findAddress(program.addressSets[code[pc + 2]], this.address, 0);
+    }
+    return this.found >= 0 !== (code[pc + 3] !== 0);
   }
 
   /** CTSET, SETMARK, NOTRACK; the address of the next instruction. */
@@ -321,13 +362,14 @@ export class Evaluator {
     }
     const conn = skb.nfct as Connection | null;
     const row = conn === null || conn.id < 0 ? -1 : conn.id * ROW_WORDS + C_MARK;
-    let value = code[pc + 3];
+    let value = 0;
     if (code[pc + 2] === 3) value = this.register;
-    else if (code[pc + 2] === 1) value &= skb.mark;
-    else if (code[pc + 2] === 2) value &= row < 0 ? 0 : this.ct.table.words[row];
+    else if (code[pc + 2] === 1) value = skb.mark;
+    else if (code[pc + 2] === 2 && row >= 0) value = this.ct.table.words[row];
+    value = (value & code[pc + 3]) ^ code[pc + 4];
     if (code[pc + 1] === 0) skb.mark = value >>> 0;
     else if (row >= 0) this.setMark(row, value);
-    return pc + 4;
+    return pc + 5;
   }
 
   private setMark(at: number, value: number): void {

@@ -11,6 +11,9 @@ type Quote = (text: string) => string;
 export const quoteName: Quote = (text) =>
   /^[0-9a-fA-F.:]+$|^[a-z][a-z0-9-]*$/.test(text) ? text : `"${text}"`;
 
+/** An end of a range: a name with a dash in it would swallow the next one. */
+const quoteSymbol: Quote = (text) => (/^[a-z][a-z0-9-]*$/.test(text) ? `"${text}"` : text);
+
 /** How values of a field are written. */
 function quoteOf(field: string): Quote {
   const isName = field === 'iifname' || field === 'oifname';
@@ -37,10 +40,8 @@ const STATEMENTS: Record<string, (value: unknown) => string> = {
   jump: (value) => `jump ${targetOf(value)}`,
   goto: (value) => `goto ${targetOf(value)}`,
   counter: counterText,
-  log: (value) =>
-    isObject(value) && value['prefix'] !== undefined
-      ? `log prefix "${scalar(value['prefix'])}"`
-      : 'log',
+  continue: word('continue'),
+  log: logText,
   limit: limitText,
   reject: rejectText,
   mangle: mangleText,
@@ -80,7 +81,8 @@ function matchText(value: unknown): string {
   }
   const op = scalar(match['op']);
   const right = rhsText(match['right'], quoteOf(left));
-  if (left.includes('&')) return `${left} ${op} ${right}`;
+  if (left.includes('&')) return `${left} ${op === 'in' ? '' : `${op} `}${right}`;
+  if (op === '==' && bitField(match['left'])) return `${left} == ${right.replaceAll(',', '|')}`;
   return op === '==' || op === 'in' ? `${left} ${right}` : `${left} ${op} ${right}`;
 }
 
@@ -135,7 +137,8 @@ function leftText(value: unknown): string {
     const key = left[source];
     if (!isObject(key)) continue;
     const name = scalar(key['key']);
-    const found = field(name);
+    const dir = key['dir'] === 'original' || key['dir'] === 'reply' ? key['dir'] : null;
+    const found = field(name, dir);
     if (found === null) throw new JsonFault(`Unknown ${source} key '${name}'.`);
     return found.text;
   }
@@ -153,18 +156,19 @@ function rhsText(value: unknown, quote: Quote): string {
     return value.map((one) => rhsText(one, quote)).join(',');
   }
   const body = objectOf(value, 'right side');
-  const { set, range, prefix, concat, elem } = body;
+  const { set, range, prefix, concat, elem, '|': bits } = body;
+  if (Array.isArray(bits)) return bits.map(scalar).join('|');
   if (isObject(elem)) return optionsText(elem, quote);
   if (Array.isArray(concat)) return concat.map((part) => rhsText(part, quoteName)).join(' . ');
   if (Array.isArray(set)) return `{ ${set.map((e) => elementText(e, quote)).join(', ')} }`;
-  if (Array.isArray(range)) return range.map((end) => rhsText(end, quote)).join('-');
+  if (Array.isArray(range)) return range.map((end) => rhsText(end, quoteSymbol)).join('-');
   if (isObject(prefix)) return `${scalar(prefix['addr'])}/${scalar(prefix['len'])}`;
   throw new JsonFault(`Unknown expression type '${Object.keys(body)[0]}'.`);
 }
 
 /** Whether an object is a value, not a verdict. */
 function isRangeLike(value: JsonObject): boolean {
-  return ['range', 'prefix', 'concat', 'elem'].some((key) => value[key] !== undefined);
+  return ['range', 'prefix', 'concat', 'elem', '|'].some((key) => value[key] !== undefined);
 }
 
 /** In a set an array is [key, data]; elsewhere it is a list of bits. */
@@ -227,11 +231,36 @@ function mangleText(value: unknown): string {
   return `${leftText(mangle['key'])} set ${valueText(mangle['value'])}`;
 }
 
-/** What a mangle writes: a number, a field (masked or mapped). */
+/** What a mangle writes: a number, a field (mapped, or with bits changed). */
 function valueText(value: unknown): string {
   if (!isObject(value)) return scalar(value);
   if (value['map'] !== undefined) return mapText(value['map'], 'map');
+  for (const sign of ['&', '|', '^']) {
+    const operands = value[sign];
+    if (Array.isArray(operands)) return `(${operands.map(valueText).join(` ${sign} `)})`;
+  }
   return leftText(value);
+}
+
+function logText(value: unknown): string {
+  if (!isObject(value)) return 'log';
+  const { prefix, level, flags, group, snaplen, 'queue-threshold': threshold } = value;
+  const numbers = { group, snaplen, 'queue-threshold': threshold };
+  return [
+    'log',
+    ...(prefix === undefined ? [] : [`prefix "${scalar(prefix)}"`]),
+    ...Object.entries(numbers).flatMap(([k, v]) => (v === undefined ? [] : [`${k} ${scalar(v)}`])),
+    ...(level === undefined ? [] : [`level ${scalar(level)}`]),
+    ...(Array.isArray(flags) ? flags : flags === undefined ? [] : [flags]).map(
+      (flag) => `flags ${scalar(flag)}`,
+    ),
+  ].join(' ');
+}
+
+/** Whether a left side is a field of bits, where `==` differs from the bare value. */
+function bitField(left: unknown): boolean {
+  const text = leftText(left);
+  return text === 'tcp flags' || text === 'ct state' || text === 'ct status';
 }
 
 function mapText(value: unknown, kind: string): string {

@@ -2,16 +2,19 @@
 // spacing).
 
 import type { Family, MatchStatement, Statement } from './ast.ts';
+import { labelMatchJson } from './ct-label.ts';
 import { ctSetJson } from './ct-statements.ts';
 import { typesOf } from './fields.ts';
 import { limitJson } from './limit.ts';
+import { logJson } from './log.ts';
+import { setMarkJson } from './mark-value.ts';
 import { natJson } from './nat-print.ts';
 import { quotaJson } from './quota.ts';
 import { isImplied } from './print.ts';
 import type { Chain, FlowTableConfig, Rule, Table } from './ruleset.ts';
 import { setUpdateJson } from './set-statement.ts';
 import { mapRefJson, rhsJson } from './set-print.ts';
-import { jsonScalar } from './types.ts';
+import { isBitmask, jsonScalar } from './types.ts';
 
 const METAINFO = {
   metainfo: { version: '1.0.6', release_name: 'Lester Gooch #5', json_schema_version: 1 },
@@ -99,13 +102,15 @@ function statementJson(s: Statement, family: Family): unknown {
     case 'flow':
       return { flow: { op: 'add', flowtable: `@${s.flowtable}` } };
     case 'log':
-      return { log: s.prefix === null ? null : { prefix: s.prefix } };
+      return logJson(s);
+    case 'ct-label':
+      return labelMatchJson(s);
     case 'reject':
       if (s.type === 'default')
         return { reject: { type: REJECT_TYPES[family], expr: 'port-unreachable' } };
       return { reject: s.type === 'tcp reset' ? { type: s.type } : { type: s.type, expr: s.code } };
     case 'set-mark':
-      return { mangle: { key: { [s.target]: { key: 'mark' } }, value: markValue(s) } };
+      return setMarkJson(s);
     case 'vmap':
       return { vmap: { key: s.key.json, data: mapRefJson(typesOf(s.key), s.map) } };
     case 'map-mark': {
@@ -127,15 +132,18 @@ function statementJson(s: Statement, family: Family): unknown {
   }
 }
 
-function markValue(s: Extract<Statement, { kind: 'set-mark' }>): unknown {
-  if (s.from === null) return s.value;
-  const source = { [s.from]: { key: 'mark' } };
-  return s.mask < 0 ? source : { '&': [source, s.mask] };
-}
-
 function matchJson(s: MatchStatement): unknown {
   const { type } = s.left;
-  const op = s.op === 'any' ? 'in' : s.op === 'none' ? '!=' : s.op;
+  const op = s.op === 'any' ? 'in' : s.op === 'none' ? '!' : s.op;
   const left = s.mask >= 0 ? { '&': [s.left.json, jsonScalar(type, s.mask)] } : s.left.json;
-  return { match: { op, left, right: rhsJson(typesOf(s.left), s.right) } };
+  return { match: { op, left, right: rightJson(s) } };
+}
+
+/** Several bits compared as a whole are no list: a number for flags of TCP, else a sum of bits. */
+function rightJson(s: MatchStatement): unknown {
+  const { type } = s.left;
+  const right = rhsJson(typesOf(s.left), s.right);
+  if (!Array.isArray(right) || s.mask >= 0 || (s.op !== '==' && s.op !== '!=')) return right;
+  if (!isBitmask(type) || s.right.kind !== 'value') return right;
+  return type === 'tcp_flag' ? s.right.value : { '|': right };
 }

@@ -4,7 +4,7 @@
 // flowtables and anonymous sets make no lines; deletions of rules give the handle only, of sets and chains the name only.
 // The process number after the generation is made up: 1000 and the number of the transaction.
 
-import type { Statement } from './ast.ts';
+import type { MapRef, Statement } from './ast.ts';
 import type { Change } from './changes.ts';
 import { chainJson, jsonText, ruleJson, tableJson } from './json.ts';
 import { deletedJson, objectJson, printObjectLine } from './objects.ts';
@@ -66,10 +66,15 @@ function textOf(change: Change): string {
 /** The rule with its anonymous sets in the order in which the kernel was given them: only listings are sorted. */
 function asWritten(rule: Rule): Rule {
   const statements = rule.statements.map((s): Statement => {
+    if (s.kind === 'vmap' || s.kind === 'map-mark') return { ...s, map: mapAsWritten(s.map) };
     if (s.kind !== 'match' || s.right.kind !== 'set') return s;
     return { ...s, right: { ...s.right, elements: s.right.written } };
   });
   return { ...rule, statements };
+}
+
+function mapAsWritten(map: MapRef): MapRef {
+  return map.kind === 'named' ? map : { ...map, elements: map.written };
 }
 
 function hookLine({ base }: Chain): string {

@@ -17,7 +17,7 @@ import { TRACE_CHAIN_VERDICT } from '../trace-steps.ts';
 import type { Change } from './changes.ts';
 import { parseCommands } from './command-parser.ts';
 import type { Command } from './command-parser.ts';
-import { compileRuleset, needsConntrack } from './compile.ts';
+import { compileRuleset, needsConntrack, needsCounting } from './compile.ts';
 import { Evaluator } from './eval.ts';
 import { NftError, renderError } from './lexer.ts';
 import { jsonToSource } from './json-input.ts';
@@ -169,7 +169,7 @@ export class Nft {
     if (document !== undefined) return this.runJson(document, options);
     try {
       // A command line ends in a newline.
-      const commands = parseCommands(file === null ? `${source}\n` : source);
+      const commands = parseCommands(file === null ? `${source}\n` : source, this.stack.links);
       if (commands.length === 0 && file === null)
         throw new NftError('syntax error, unexpected end of file', 0, 1);
       return { status: 0, stdout: this.execute(commands, options), stderr: '' };
@@ -182,7 +182,7 @@ export class Nft {
   /** A JSON document; whatever is wrong in it has no place. */
   private runJson(document: unknown, options: NftOptions): NftResult {
     try {
-      const commands = parseCommands(jsonToSource(document));
+      const commands = parseCommands(jsonToSource(document), this.stack.links);
       return { status: 0, stdout: this.execute(commands, options), stderr: '' };
     } catch (error) {
       if (error instanceof JsonFault) return { status: 1, stdout: '', stderr: error.render() };
@@ -240,6 +240,7 @@ export class Nft {
     for (const { dev, hook } of this.ingress) this.stack.hooks.unregisterIngress(dev, hook);
     this.ingress = [];
     this.enableConntrack(next);
+    if (needsCounting(next)) this.stack.sysctl.set('net.netfilter.nf_conntrack_acct', '1');
     const { program, entries, live } = compileRuleset(
       next,
       (table, name) => this.flowtables.runtime(table.family, table.name, name),

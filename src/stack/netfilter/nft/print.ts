@@ -2,8 +2,11 @@
 
 import type { MatchStatement, Statement } from './ast.ts';
 import { printCtSet } from './ct-statements.ts';
-import { SOURCE_META, META_L4PROTO, META_NFPROTO, typesOf } from './fields.ts';
+import { printLabelMatch } from './ct-label.ts';
+import { SOURCE_CT, SOURCE_META, META_L4PROTO, META_NFPROTO, typesOf } from './fields.ts';
 import { printLimit } from './limit.ts';
+import { printLog } from './log.ts';
+import { printSetMark } from './mark-value.ts';
 import { printNat } from './nat-print.ts';
 import { handleText, objectsOf, printObject } from './objects.ts';
 import { printQuotaLimit } from './quota.ts';
@@ -11,7 +14,7 @@ import { priorityText } from './ruleset.ts';
 import type { BaseHook, Chain, FlowTableConfig, Rule, Table } from './ruleset.ts';
 import { printSetUpdate } from './set-statement.ts';
 import { printMapRef, printRhs, printSet } from './set-print.ts';
-import { formatScalar } from './types.ts';
+import { bitNames, formatScalar, isBitmask } from './types.ts';
 
 /** A whole table, or those parts that `only` picks. */
 export function printTable(
@@ -76,6 +79,10 @@ export function isImplied(s: Statement, next: Statement | undefined): boolean {
   if (s.kind !== 'match' || next === undefined || next.kind !== 'match') return false;
   if (s.op !== '==' || s.right.kind !== 'value' || s.mask >= 0) return false;
   const isMeta = s.left.source === SOURCE_META;
+  const isIcmpType = s.left.text === 'icmp type' || s.left.text === 'icmpv6 type';
+  if (isIcmpType && next.left.icmpTypes.length === 1 && next.left.icmpTypes[0] === s.right.value)
+    return true;
+  if (next.left.source === SOURCE_CT) return false;
   if (isMeta && s.left.key === META_L4PROTO && next.left.l4proto === s.right.value) return true;
   return isMeta && s.left.key === META_NFPROTO && next.left.family === s.right.value;
 }
@@ -97,7 +104,9 @@ function printStatement(s: Statement): string {
     case 'flow':
       return `flow add @${s.flowtable}`;
     case 'log':
-      return s.prefix === null ? 'log' : `log prefix "${s.prefix}"`;
+      return printLog(s);
+    case 'ct-label':
+      return printLabelMatch(s);
     case 'reject':
       return printReject(s.type, s.code);
     case 'set-mark':
@@ -126,26 +135,28 @@ function printReject(type: string, code: string): string {
   return type === 'tcp reset' ? 'reject with tcp reset' : `reject with ${type} ${code}`;
 }
 
-function printSetMark(s: Extract<Statement, { kind: 'set-mark' }>): string {
-  const value =
-    s.from === null
-      ? formatScalar('mark', s.value)
-      : `${s.from} mark${s.mask < 0 ? '' : ` & ${formatScalar('mark', s.mask)}`}`;
-  return `${s.target} mark set ${value}`;
+function printMatch(s: MatchStatement): string {
+  const { type, text } = s.left;
+  if (isBitmask(type)) return printBitMatch(s);
+  const right = printRhs(typesOf(s.left), s.right);
+  if (s.mask >= 0) return `${text} & ${formatScalar(type, s.mask)} ${s.op} ${right}`;
+  return `${text} ${s.op === '==' ? '' : `${s.op} `}${right}`;
 }
 
-function printMatch(s: MatchStatement): string {
-  const op = s.op === '==' || s.op === 'any' ? '' : s.op === 'none' ? '!= ' : `${s.op} `;
-  const { type } = s.left;
-  if (s.mask >= 0) {
-    const mask =
-      type === 'tcp_flag' ? `(${formatScalar(type, s.mask)})` : formatScalar(type, s.mask);
-    const relation = s.op === '==' ? '== ' : op;
-    return `${s.left.text} & ${mask} ${relation}${printRhs(typesOf(s.left), s.right)}`;
+function printBitMatch({ left, mask, op, right }: MatchStatement): string {
+  const { type, text } = left;
+  if (right.kind !== 'value')
+    return `${text} ${op === '!=' ? '!= ' : ''}${printRhs(typesOf(left), right)}`;
+  const value = right.value as number;
+  const names = bitNames(type, value);
+  if (op === 'any') return `${text} ${names.join(',')}`;
+  if (op === 'none') return `${text} ! ${names.join(',')}`;
+  if (mask >= 0) {
+    const masks = bitNames(type, mask);
+    if (masks.length === 1) return `${text} & ${masks[0]} ${op} ${names.join(',')}`;
+    return `${text} ${op === '==' ? '' : `${op} `}${names.join(',')} / ${masks.join(',')}`;
   }
-  if (type === 'tcp_flag' && s.op === '==')
-    return `${s.left.text} == ${printRhs(typesOf(s.left), s.right)}`;
-  if (type === 'tcp_flag' && s.op === 'any' && s.right.kind === 'value')
-    return `${s.left.text} ${formatScalar(type, s.right.value).replaceAll(' | ', ',')}`;
-  return `${s.left.text} ${op}${printRhs(typesOf(s.left), s.right)}`;
+  // 1.0.6 lists several flags as a number here, several states by name.
+  const isNumber = type === 'tcp_flag' && names.length > 1;
+  return `${text} ${op} ${isNumber ? `0x${value.toString(16)}` : names.join(' | ')}`;
 }

@@ -9,6 +9,7 @@ import type { FlowTable } from '../flowtable/flowtable.ts';
 import type { HookState } from '../hooks.ts';
 import type { NatRange } from '../nat/range.ts';
 import type { LimitStatement } from './ast.ts';
+import type { LabelMatch } from './ct-label.ts';
 import type { KeySet } from './key-set.ts';
 import type { QuotaLimit } from './quota.ts';
 import type { SetUpdater } from './live-set.ts';
@@ -49,7 +50,7 @@ export const OP_GOTO = 16;
 export const OP_RETURN = 17;
 /** FLOW index: `flow add`; goes on within the rule only when a flow was made. */
 export const OP_FLOW = 18;
-/** SETMARK target (0 meta, 1 ct) source (0 value, 1 meta, 2 ct, 3 the register) value-or-mask */
+/** SETMARK target (0 meta, 1 ct) source (0 none, 1 meta, 2 ct, 3 the register) and xor: writes (source & and) ^ xor */
 export const OP_SETMARK = 19;
 export const OP_NOTRACK = 20;
 /** REJECT type4 code4 type6 code6; type4 −1: a TCP reset */
@@ -80,6 +81,15 @@ export const OP_UPDATE = 31;
 
 /** QUOTA index: fails beyond the quota (or within it, for `over`). */
 export const OP_QUOTA = 32;
+
+/** CTAMOUNT key index negated: packets, bytes or their quotient in the number set (they are longer than the register). */
+export const OP_CTAMOUNT = 33;
+/** CTADDRESS6 key index negated: an IPv6 address of the connection's key in the address set. */
+export const OP_CTADDRESS6 = 34;
+/** CTHELPER index negated: name of the connection's helper in the name list. */
+export const OP_CTHELPER = 35;
+/** CTLABEL index */
+export const OP_CTLABEL = 36;
 
 export const TEST_EQ = 0;
 export const TEST_NE = 1;
@@ -146,6 +156,8 @@ export class Program {
   readonly updaters: SetUpdater[] = [];
   readonly limits: LimitStatement[] = [];
   readonly helpers: Helper[] = [];
+  readonly labels: LabelMatch[] = [];
+  readonly helperNames: string[][] = [];
   /** Table and chain by rule address, for traces. */
   readonly places = new Map<number, string>();
 }

@@ -3,8 +3,9 @@
 
 import type { DataTypes, MapRef, MapVerdict, SetElement } from './ast.ts';
 import { Cursor } from './cursor.ts';
+import type { DeviceNames } from './cursor.ts';
 import { parseElementStatements } from './element-statements.ts';
-import { isRange } from './key-order.ts';
+import { compareKeys, isRange } from './key-order.ts';
 import { NftError } from './lexer.ts';
 import type { Token } from './lexer.ts';
 import { unsupported } from './refusal.ts';
@@ -12,13 +13,11 @@ import type { SetSpec } from './set-model.ts';
 import { parseTime } from './time-text.ts';
 import { SET_TYPES } from './types.ts';
 import type { TypeName } from './types.ts';
-import { parseRhs, parseSetName, valueTypeOf } from './value-parser.ts';
+import { parseRhs, parseSetName, typesOf, valueTypeOf } from './value-parser.ts';
 import type { ValueType } from './value-parser.ts';
 
 /** Types of nft that the model has no values of. */
-const OTHER_TYPES = new Set(
-  'ether_addr arp_op uid gid ct_label realm classid dscp boolean'.split(' '),
-);
+const OTHER_TYPES = new Set('ether_addr arp_op uid gid ct_label realm classid boolean'.split(' '));
 
 /** `{ type T[: D]; flags …; size N; comment "…"; elements = { … } }` of `add set` or `add map`. */
 export function parseSetBody(
@@ -75,7 +74,7 @@ export function parseSetBody(
   const { end } = cursor.tokens[cursor.at - 1];
   cursor.expect('}');
   if (!hasType) throw new NftError('set definition does not specify key', open.start, end);
-  if (elements !== null) spec.elements = parseElements(elements, spec);
+  if (elements !== null) spec.elements = parseElements(elements, spec, cursor.devices);
   return spec;
 }
 
@@ -130,9 +129,19 @@ export function takeBraced(cursor: Cursor): Token[] {
 }
 
 /** Elements of a set or map of these types. Throws NftError. */
-export function parseElements(tokens: Token[], set: SetSpec): SetElement[] {
+export function parseElements(
+  tokens: Token[],
+  set: SetSpec,
+  devices: DeviceNames | null,
+): SetElement[] {
   const hasStatements = set.statements.length > 0;
-  const elements = parseElementsOf(tokens, valueTypeOf(set.keyTypes), set.dataTypes, hasStatements);
+  const elements = parseElementsOf(
+    tokens,
+    valueTypeOf(set.keyTypes),
+    set.dataTypes,
+    devices,
+    hasStatements,
+  );
   if (!set.intervalData) elements.forEach(checkSingleton);
   return elements;
 }
@@ -205,20 +214,24 @@ export function parseMapRef(
   const tokens = takeBraced(cursor);
   const { end } = cursor.tokens[cursor.at - 1];
   const dataTypes = dataOf(tokens);
-  const elements = parseElementsOf(tokens, key, dataTypes);
-  const bare = elements.find((e) => e.data === null);
+  const written = parseElementsOf(tokens, key, dataTypes, cursor.devices);
+  const bare = written.find((e) => e.data === null);
   if (bare !== undefined)
     throw new NftError('mapping expression is missing its right side', bare.start, bare.end);
-  return { kind: 'elements', elements, dataTypes, start, end };
+  const elements = [...written];
+  if (!elements.some((e) => isRange(e.key)))
+    elements.sort((a, b) => compareKeys(typesOf(key), a.key, b.key));
+  return { kind: 'elements', elements, written, dataTypes, start, end };
 }
 
 function parseElementsOf(
   tokens: Token[],
   key: ValueType,
   dataTypes: DataTypes | null,
+  devices: DeviceNames | null,
   statements = false,
 ): SetElement[] {
-  const cursor = new Cursor(tokens);
+  const cursor = new Cursor(tokens, devices);
   const elements: SetElement[] = [];
   cursor.skipNewlines();
   while (cursor.token.kind !== 'end') {

@@ -5,7 +5,7 @@ import type { NamedSet } from './set-model.ts';
 import { elementStatementJson, printElementStatements } from './element-statements.ts';
 import type { Table } from './ruleset.ts';
 import { formatTime } from './time-text.ts';
-import { formatScalar, jsonScalar } from './types.ts';
+import { formatEnd, formatScalar, jsonScalar } from './types.ts';
 import type { TypeName, Types } from './types.ts';
 
 /** Elements on a line of a listing; 1 for types not named here and for concatenations. */
@@ -31,11 +31,11 @@ export function printRhs(types: Types, rhs: Rhs): string {
   const [type] = types;
   switch (rhs.kind) {
     case 'value':
-      return formatScalar(type, rhs.value);
+      return rhs.name === undefined ? formatScalar(type, rhs.value) : `"${rhs.name}"`;
     case 'prefix':
       return `${formatScalar(type, rhs.value)}/${rhs.lenBits}`;
     case 'range':
-      return `${formatScalar(type, rhs.from)}-${formatScalar(type, rhs.to)}`;
+      return `${formatEnd(type, rhs.from)}-${formatEnd(type, rhs.to)}`;
     case 'named':
       return `@${rhs.name}`;
     case 'concat':
@@ -50,6 +50,7 @@ export function rhsJson(types: Types, rhs: Rhs): unknown {
   const [type] = types;
   switch (rhs.kind) {
     case 'value':
+      if (type === 'iface_index') return rhs.name ?? String(rhs.value);
       return jsonScalar(type, rhs.value);
     case 'prefix':
       return { prefix: { addr: jsonScalar(type, rhs.value), len: rhs.lenBits } };
@@ -60,8 +61,13 @@ export function rhsJson(types: Types, rhs: Rhs): unknown {
     case 'concat':
       return { concat: rhs.parts.map((part, i) => rhsJson([types[i]], part)) };
     default:
-      return { set: rhs.elements.map((e) => rhsJson(types, e)) };
+      return { set: rhs.elements.map((e) => elementOf(rhsJson(types, e))) };
   }
+}
+
+/** Several bits of one element. */
+function elementOf(json: unknown): unknown {
+  return Array.isArray(json) ? { '|': json } : json;
 }
 
 /** One element: its key, and what a map answers. */

@@ -49,7 +49,7 @@ export function addSet(
 /** `add element`, `create element`, `delete element`. */
 export function changeElements(table: Table, command: Command, changes: Change[]): void {
   const set = lookUp(table, command.name, command.namePlace);
-  const elements = parseElements(command.elements, set);
+  const elements = parseElements(command.elements, set, command.devices);
   if (command.verb !== 'delete') {
     insert(table, set, elements, command.verb === 'create', changes);
     return;

@@ -18,8 +18,16 @@ export function parseTime(cursor: Cursor): number {
   const { token } = cursor;
   if (token.kind !== 'word') cursor.fail('string');
   cursor.next();
-  const parts = TIME.exec(token.text);
-  if (parts === null) throw new NftError('wrong time format', token.start, token.end);
+  const timeMs = timeOf(token.text);
+  if (timeMs < 0) throw new NftError('wrong time format', token.start, token.end);
+  return timeMs;
+}
+
+/** `1m30s`, or a number of seconds, in milliseconds; −1 for anything else. */
+export function timeOf(text: string): number {
+  if (/^\d+$/.test(text)) return 1000 * Number(text);
+  const parts = TIME.exec(text);
+  if (parts === null) return -1;
   return UNITS.reduce((sum, [, unitMs], i) => sum + unitMs * Number(parts[i + 1] ?? 0), 0);
 }
 

@@ -1,10 +1,12 @@
 // Data types of nft expressions: how values are written, printed and given in JSON (nft 1.0.6: protocols and states by name,
 // ports and lengths as numbers, marks in eight hex digits).
 //
-// A scalar is a number (0..2^32−1), the 16 bytes of an IPv6 address, or an interface name (which may end in `*`).
-// Left out: time and string types; service names are read but never printed.
+// A scalar is a number (0..2^32−1; amounts up to 2^53), the 16 bytes of an IPv6 address, or a name (of an interface, which may end in
+// `*`, or of a helper). Service names are read but never printed.
 
 import { formatAddress, loadInt32, parseAddress } from '../../ip/address.ts';
+import { formatTime, timeOf } from './time-text.ts';
+import { SYMBOLS } from './type-symbols.ts';
 
 export type Scalar = number | string | Uint8Array;
 
@@ -25,125 +27,24 @@ export type TypeName =
   | 'icmp_type'
   | 'icmpv6_type'
   | 'tcp_flag'
-  | 'pkt_type';
+  | 'pkt_type'
+  | 'dscp'
+  | 'ecn'
+  | 'icmp_code'
+  | 'icmpv6_code'
+  | 'iface_type'
+  | 'devgroup'
+  /** Milliseconds. */
+  | 'time'
+  /** A name of something else than an interface. */
+  | 'string'
+  /** Packets or bytes: 64 bits. */
+  | 'amount'
+  /** Bit numbers; only ct-label.ts has values of it. */
+  | 'ct_label';
 
 /** Type of a key or of a value: one, or one for each part of a concatenation. */
 export type Types = readonly TypeName[];
-
-type Symbols = readonly (readonly [name: string, value: number])[];
-
-const PROTOCOLS: Symbols = [
-  ['icmp', 1],
-  ['igmp', 2],
-  ['tcp', 6],
-  ['udp', 17],
-  ['dccp', 33],
-  ['gre', 47],
-  ['esp', 50],
-  ['ah', 51],
-  ['ipv6-icmp', 58],
-  ['icmpv6', 58],
-  ['comp', 108],
-  ['sctp', 132],
-  ['udplite', 136],
-];
-
-const SERVICES: Symbols = [
-  ['ssh', 22],
-  ['domain', 53],
-  ['http', 80],
-  ['ntp', 123],
-  ['snmp', 161],
-  ['https', 443],
-];
-
-/** In the order in which a list of them prints. */
-const SYMBOLS: Partial<Record<TypeName, Symbols>> = {
-  inet_proto: PROTOCOLS,
-  inet_service: SERVICES,
-  ct_state: [
-    ['invalid', 1],
-    ['new', 8],
-    ['established', 2],
-    ['related', 4],
-    ['untracked', 64],
-  ],
-  ct_status: [
-    ['expected', 1],
-    ['seen-reply', 2],
-    ['assured', 4],
-    ['confirmed', 8],
-    ['snat', 16],
-    ['dnat', 32],
-    ['dying', 512],
-  ],
-  ct_dir: [
-    ['original', 0],
-    ['reply', 1],
-  ],
-  nf_proto: [
-    ['ipv4', 2],
-    ['ipv6', 10],
-  ],
-  ether_type: [
-    ['ip', 0x0800],
-    ['arp', 0x0806],
-    ['ip6', 0x86dd],
-    ['8021q', 0x8100],
-    ['vlan', 0x8100],
-    ['8021ad', 0x88a8],
-  ],
-  icmp_type: [
-    ['echo-reply', 0],
-    ['destination-unreachable', 3],
-    ['source-quench', 4],
-    ['redirect', 5],
-    ['echo-request', 8],
-    ['router-advertisement', 9],
-    ['router-solicitation', 10],
-    ['time-exceeded', 11],
-    ['parameter-problem', 12],
-    ['timestamp-request', 13],
-    ['timestamp-reply', 14],
-    ['info-request', 15],
-    ['info-reply', 16],
-    ['address-mask-request', 17],
-    ['address-mask-reply', 18],
-  ],
-  icmpv6_type: [
-    ['destination-unreachable', 1],
-    ['packet-too-big', 2],
-    ['time-exceeded', 3],
-    ['parameter-problem', 4],
-    ['echo-request', 128],
-    ['echo-reply', 129],
-    ['mld-listener-query', 130],
-    ['mld-listener-report', 131],
-    ['mld-listener-done', 132],
-    ['nd-router-solicit', 133],
-    ['nd-router-advert', 134],
-    ['nd-neighbor-solicit', 135],
-    ['nd-neighbor-advert', 136],
-    ['nd-redirect', 137],
-  ],
-  tcp_flag: [
-    ['fin', 1],
-    ['syn', 2],
-    ['rst', 4],
-    ['psh', 8],
-    ['ack', 16],
-    ['urg', 32],
-    ['ecn', 64],
-    ['cwr', 128],
-  ],
-  pkt_type: [
-    ['host', 0],
-    ['unicast', 0],
-    ['broadcast', 1],
-    ['multicast', 2],
-    ['other', 3],
-  ],
-};
 
 /** Bits of a value, for the types that always have the same. */
 const WIDTHS: Partial<Record<TypeName, number>> = {
@@ -157,6 +58,11 @@ const WIDTHS: Partial<Record<TypeName, number>> = {
   icmpv6_type: 8,
   tcp_flag: 8,
   pkt_type: 8,
+  dscp: 6,
+  ecn: 2,
+  icmp_code: 8,
+  icmpv6_code: 8,
+  iface_type: 16,
 };
 
 /** Types that a set may be declared of. */
@@ -177,6 +83,12 @@ export const SET_TYPES: ReadonlySet<TypeName> = new Set([
   'icmpv6_type',
   'tcp_flag',
   'pkt_type',
+  'dscp',
+  'ecn',
+  'icmp_code',
+  'icmpv6_code',
+  'iface_type',
+  'devgroup',
 ]);
 
 /** Bits of a value of the type; 32 where the type does not say. */
@@ -205,6 +117,11 @@ export function parseScalar(type: TypeName, word: string, widthBits = 32): Parse
   if (type === 'ifname') {
     if (word.length > 15) return { ok: false, message: 'String exceeds maximum length of 15' };
     return { ok: true, value: word };
+  }
+  if (type === 'string') return { ok: true, value: word };
+  if (type === 'time') {
+    const timeMs = timeOf(word);
+    return timeMs < 0 ? { ok: false, message: 'wrong time format' } : { ok: true, value: timeMs };
   }
   const symbol = SYMBOLS[type]?.find(([name]) => name === word);
   if (symbol !== undefined) return { ok: true, value: symbol[1] };
@@ -253,6 +170,15 @@ export function describe(type: TypeName): string {
     mark: 'packet mark',
     nf_proto: 'netfilter protocol',
     pkt_type: 'packet type',
+    dscp: 'Differentiated Services Code Point',
+    ecn: 'Explicit Congestion Notification',
+    icmp_code: 'icmp code',
+    icmpv6_code: 'icmpv6 code',
+    iface_type: 'network interface type',
+    devgroup: 'devgroup name',
+    amount: 'integer',
+    time: 'relative time',
+    ct_label: 'conntrack label',
   };
   return names[type] ?? type;
 }
@@ -267,37 +193,54 @@ export function describeAll(types: Types): string {
 export function formatScalar(type: TypeName, value: Scalar): string {
   if (typeof value === 'string') return `"${value}"`;
   if (value instanceof Uint8Array) return formatAddress(value);
+  if (isBitmask(type)) return bitNames(type, value).join(type === 'tcp_flag' ? ' | ' : ',');
+  if (type === 'time') return formatTime(value);
+  const symbol =
+    type === 'inet_service' ? undefined : SYMBOLS[type]?.find(([, number]) => number === value);
+  if (symbol === undefined) return formatNumber(type, value);
+  return type === 'devgroup' ? `"${symbol[0]}"` : symbol[0];
+}
+
+/** An end of a range: nft prints no names there. */
+export function formatEnd(type: TypeName, value: Scalar): string {
+  return typeof value === 'number' ? formatNumber(type, value) : formatScalar(type, value);
+}
+
+function formatNumber(type: TypeName, value: number): string {
   if (type === 'ipv4_addr') return dotted(value);
   if (type === 'mark') return `0x${value.toString(16).padStart(8, '0')}`;
-  if (type === 'inet_service') return String(value);
-  if (isBitmask(type)) return bitNames(type, value).join(type === 'tcp_flag' ? ' | ' : ',');
-  const symbol = SYMBOLS[type]?.find(([, number]) => number === value);
-  return symbol === undefined ? String(value) : symbol[0];
+  if (type === 'dscp') return `0x${value.toString(16).padStart(2, '0')}`;
+  return type === 'time' ? `${Math.floor(value / MS_PER_S)}s` : String(value);
 }
+
+const MS_PER_S = 1000;
 
 /** The scalar as `nft -j list` gives it. */
 export function jsonScalar(type: TypeName, value: Scalar): unknown {
   if (typeof value === 'string') return value;
   if (value instanceof Uint8Array || type === 'ipv4_addr') return formatScalar(type, value);
   if (isBitmask(type)) {
+    if (value === 0) return 0;
     const names = bitNames(type, value);
     return names.length === 1 ? names[0] : names;
   }
+  if (type === 'time') return Math.floor(value / MS_PER_S);
   const symbol =
     type === 'inet_service' ? undefined : SYMBOLS[type]?.find(([, number]) => number === value);
   return symbol === undefined ? value : symbol[0];
 }
 
-function bitNames(type: TypeName, value: number): string[] {
-  const names: string[] = [];
+/** Names of the bits that are set, lowest bit first. */
+export function bitNames(type: TypeName, value: number): string[] {
+  const names: [name: string, bit: number][] = [];
   let left = value;
   for (const [name, bit] of SYMBOLS[type] ?? [])
     if ((left & bit) !== 0) {
-      names.push(name);
+      names.push([name, bit]);
       left &= ~bit;
     }
-  if (left !== 0 || names.length === 0) names.push(`0x${left.toString(16)}`);
-  return names;
+  if (left !== 0 || names.length === 0) names.push([`0x${left.toString(16)}`, left]);
+  return names.sort((x, y) => x[1] - y[1]).map(([name]) => name);
 }
 
 function dotted(value: number): string {

@@ -2,6 +2,7 @@
 
 import type { Place, Rhs } from './ast.ts';
 import type { Cursor } from './cursor.ts';
+import { maskScalar, mergeIntervals } from './intervals.ts';
 import { compareKeys, first, isRange } from './key-order.ts';
 import { NftError } from './lexer.ts';
 import { compareScalars, describeAll, isBitmask, parseScalar, widthOf } from './types.ts';
@@ -20,7 +21,8 @@ export function valueTypeOf(types: Types): ValueType {
   return parts.length === 1 ? parts[0] : { type: 'integer', widthBits: 0, parts };
 }
 
-function typesOf(field: ValueType): Types {
+/** The types of what is expected, one a part. */
+export function typesOf(field: ValueType): Types {
   return field.parts.length > 0 ? field.parts.map((p) => p.type) : [field.type];
 }
 
@@ -71,6 +73,8 @@ function parseConcat(cursor: Cursor, field: ValueType): Rhs {
 }
 
 function parseSingle(cursor: Cursor, field: ValueType, lists: boolean): Rhs {
+  if (isBitmask(field.type)) return { kind: 'value', value: parseBits(cursor, field, lists) };
+  if (field.type === 'iface_index') return parseInterface(cursor);
   const value = parseValue(cursor, field);
   if (cursor.take('/')) {
     const place = cursor.token;
@@ -86,11 +90,29 @@ function parseSingle(cursor: Cursor, field: ValueType, lists: boolean): Rhs {
       throw new NftError('Range has zero or negative size', place.start, place.end);
     return { kind: 'range', from: value, to };
   }
-  if (!isBitmask(field.type)) return { kind: 'value', value };
-  let bits = value as number;
+  return { kind: 'value', value };
+}
+
+/** `a|b`, and with `lists` `a,b`: the bits of all of them. */
+export function parseBits(cursor: Cursor, field: ValueType, lists: boolean): number {
+  let bits = parseValue(cursor, field) as number;
   while ((lists && cursor.take(',')) || cursor.take('|'))
     bits |= parseValue(cursor, field) as number;
-  return { kind: 'value', value: bits };
+  return bits;
+}
+
+/** A device by name or index; kept by index, as the kernel does. */
+function parseInterface(cursor: Cursor): Rhs {
+  const { text, kind, start, end } = cursor.token;
+  if (kind === 'number') {
+    const value = cursor.number();
+    return { kind: 'value', value, name: cursor.devices?.byIndex(value)?.name };
+  }
+  if (kind !== 'word' && kind !== 'quoted') cursor.fail();
+  cursor.next();
+  const dev = cursor.devices?.byName(text) ?? null;
+  if (dev === null) throw new NftError('Interface does not exist', start, end);
+  return { kind: 'value', value: dev.ifindex, name: dev.name };
 }
 
 /** `@name`. */
@@ -112,12 +134,18 @@ function parseSet(cursor: Cursor, field: ValueType): Rhs {
     if (cursor.take(',')) cursor.skipNewlines();
   }
   cursor.expect('}');
+  // A set of one is that one.
+  if (elements.length === 1 && elements[0].kind !== 'concat') return elements[0];
   const types = typesOf(field);
   const hasRanges = elements.some(isRange);
   // Concatenations with ranges stay as they are written; names with a `*` make the others ranges too: order of the alphabet.
   if (types.length === 1 && hasRanges) elements.sort((a, b) => compareScalars(first(a), first(b)));
   const written = dedupe(elements);
-  if (hasRanges) return { kind: 'set', elements: written, written };
+  if (hasRanges) {
+    const isPlain = types.length === 1 && types[0] !== 'ifname' && types[0] !== 'string';
+    const merged = isPlain ? mergeIntervals(types[0], written) : written;
+    return { kind: 'set', elements: merged, written: merged };
+  }
   const sorted = [...written].sort((a, b) => compareKeys(types, a, b));
   return { kind: 'set', elements: sorted, written };
 }
@@ -137,16 +165,4 @@ function parseValue(cursor: Cursor, field: ValueType): Scalar {
   if (token.kind === 'punct' || token.kind === 'newline' || token.kind === 'end') cursor.fail();
   cursor.next();
   return scalarOf(field.type, token.text, field.widthBits, token.start, token.end);
-}
-
-function maskScalar(value: Scalar, lenBits: number, widthBits: number): Scalar {
-  if (typeof value === 'number') {
-    const keep = 2 ** (widthBits - lenBits);
-    return Math.floor(value / keep) * keep;
-  }
-  if (typeof value === 'string') return value;
-  return value.map((byte, i) => {
-    const left = lenBits - 8 * i;
-    return left >= 8 ? byte : left <= 0 ? 0 : byte & (0xff << (8 - left));
-  });
 }
