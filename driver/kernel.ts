@@ -89,6 +89,7 @@ export class Kernel implements CoreHost {
   /** dmesg: newest last, at most 1000 lines. */
   readonly log: { atPs: number; text: string }[] = [];
 
+  private namespacesMade = 0;
   private rfs: Rfs | null = null;
   private readonly irqs = new Map<number, { handler: IrqHandler; core: HostCore }>();
   private readonly logged = new Set<string>();
@@ -164,7 +165,7 @@ export class Kernel implements CoreHost {
 
   /** A new, empty network namespace. */
   addNamespace(): NetNamespace {
-    const net = new NetNamespace(this);
+    const net = new NetNamespace(this, this.namespacesMade++);
     this.namespaces.push(net);
     return net;
   }

@@ -37,6 +37,8 @@ export class DevState {
 }
 
 export class NetNamespace {
+  /** Its number on this machine, in order of making; not given again when it goes. */
+  readonly number: number;
   readonly notifiers: NetDeviceNotifier[] = [];
   /** The stack's receive function; null: what devices pass up is dropped. */
   rxHandler: RxHandler | null = null;
@@ -45,8 +47,9 @@ export class NetNamespace {
   private readonly devs: (NetDevice | null)[] = [null, null];
   private nextIfindex = 2;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: Kernel, number: number) {
     this.kernel = kernel;
+    this.number = number;
   }
 
   byName(name: string): NetDevice | null {

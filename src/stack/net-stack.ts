@@ -125,7 +125,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     this.tc = new TrafficControl({
       scheduler: this.scheduler,
       deviceByName: (name) => this.links.byName(name),
-      index: kernel.namespaces.indexOf(net),
+      namespaceNumber: net.number,
     });
     this.addresses = new Addresses(this.fib, (dev) => this.links.conf(dev));
     this.routes = new RouteAdmin(this.fib, this.addresses, (family) => {

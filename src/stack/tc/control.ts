@@ -48,7 +48,7 @@ export interface QdiscBlocks {
 }
 
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
-
+/** Cookies are numbered within a namespace; so many apart, those of two cannot meet. */
 const COOKIES_PER_NAMESPACE = 0x1_0000_0000;
 /** First automatic preference; later ones count down. */
 const AUTO_PREF = 49152;
@@ -73,7 +73,7 @@ export class TrafficControl {
 
   constructor(port: TcPort) {
     this.port = port;
-    this.nextCookie = 0x1000 + port.index * COOKIES_PER_NAMESPACE;
+    this.nextCookie = 0x1000 + port.namespaceNumber * COOKIES_PER_NAMESPACE;
     this.offload = new FilterOffload(port.scheduler);
     this.binding = new BlockBinding(this.offload, this.context);
   }

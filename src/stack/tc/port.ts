@@ -5,7 +5,7 @@ import type { Scheduler } from '../../../hw/time/scheduler.ts';
 
 export interface TcPort {
   readonly scheduler: Scheduler;
-  /** Which namespace of the machine it is in, from 0. */
-  readonly index: number;
+  /** Number of its namespace, which no other of the machine has or had. */
+  readonly namespaceNumber: number;
   deviceByName(name: string): NetDevice | null;
 }

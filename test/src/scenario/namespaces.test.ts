@@ -189,7 +189,24 @@ describe('network namespaces', () => {
     machine.testbed.checkInvariants();
   });
 
-  it('one look-up of namespaces a packet: none is asked for where there is one', () => {
+  it('tc filters of two namespaces never have one cookie, also when another namespace has gone', () => {
+    const machine = new Machine(['p0', 'p1']);
+    machine.run('ip netns add red; ip netns add blue; ip netns del red; ip netns add green');
+    const namespaces = Namespaces.of(machine.testbed.stack);
+    const cookies = [['blue', 'p0'] as const, ['green', 'p1'] as const].map(([name, dev]) => {
+      machine.run(`ip link set ${dev} netns ${name}`);
+      machine.run(`ip netns exec ${name} tc qdisc add dev ${dev} clsact`);
+      machine.run(
+        `ip netns exec ${name} tc filter add dev ${dev} ingress flower skip_hw action drop`,
+      );
+      const blocks = [...(namespaces.find(name)?.tc.qdiscs.values() ?? [])];
+      return blocks.flatMap(({ ingress }) => [...ingress.all()].map(({ filter }) => filter.cookie));
+    });
+    expect(cookies.map(({ length }) => length)).toEqual([1, 1]);
+    expect(cookies[0][0]).not.toBe(cookies[1][0]);
+  });
+
+  it('a machine that nobody gave a second namespace keeps no book of them', () => {
     const machine = new Machine(['p0', 'p1']);
     machine.run('ip addr add 192.168.1.1/24 dev p0');
     machine.send(0, { protocol: 'icmp', src: '192.168.1.2', dst: '192.168.1.1' });
