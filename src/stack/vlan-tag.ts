@@ -1,9 +1,9 @@
 // The 802.1Q tag in a frame (skb.at at its MAC header): put in front of the EtherType, and taken out again.
 
 import type { SkBuff } from '../../driver/skb.ts';
+import { ETH_P_8021Q } from './packet-types.ts';
 
-const ETH_P_8021Q = 0x8100;
-const VLAN_TAG_BYTES = 4;
+export const VLAN_TAG_BYTES = 4;
 /** Both MAC addresses. */
 const ADDRESSES_BYTES = 12;
 

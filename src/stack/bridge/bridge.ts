@@ -14,13 +14,13 @@ import type { SkBuff } from '../../../driver/skb.ts';
 import { PS_PER_NS } from '../../../hw/time/units.ts';
 import type { BridgeHop } from '../netfilter/stack-port.ts';
 import { StackDrop } from '../outcome.ts';
-import { ETH_P_8021Q, PACKET_BROADCAST, PACKET_HOST } from '../packet-types.ts';
+import { ETH_HEADER_BYTES, pastMacHeader, toMacHeader } from '../mac-header.ts';
+import { PACKET_BROADCAST, PACKET_HOST } from '../packet-types.ts';
+import { VLAN_TAG_BYTES, popVlanTag, pushVlanTag } from '../vlan-tag.ts';
 import { Fdb, macNumber } from './fdb.ts';
 import type { FdbEntry } from './fdb.ts';
 import { VlanGroup } from './vlan-group.ts';
 
-const ETH_HEADER_BYTES = 14;
-const VLAN_TAG_BYTES = 4;
 /** One pass through the bridge: two hash look-ups (an L3 hit of 17.45 ns each, hardware.md 5.2) and 15 ns of work, assumed. */
 const BRIDGE_PS = (2 * 17.45 + 15) * PS_PER_NS;
 /** 01:80:c2:00:00:0X. */
@@ -203,7 +203,7 @@ export class Bridge {
     else if (entry.isLocal) this.passUp(skb, vlanId, destination);
     else if (entry.port === null || !this.maySend(entry.port, port, vlanId))
       stack.drop(skb, StackDrop.BRIDGE_NO_PORT);
-    else this.send(withMacHeader(skb), entry.port, vlanId);
+    else this.send(toMacHeader(skb), entry.port, vlanId);
   }
 
   /** br_dev_xmit: a frame of the host's (skb.at at its MAC header). */
@@ -212,7 +212,7 @@ export class Bridge {
     stack.kernel.charge(BRIDGE_PS);
     stats.tx_packets++;
     stats.tx_bytes += skb.lenBytes;
-    if (this.vlanFiltering) pullVlanTag(skb);
+    if (this.vlanFiltering && skb.vlanTci < 0) popVlanTag(skb);
     const vlanId = this.vlanFiltering ? this.vlans.admit(skb.vlanTci) : 0;
     if (this.vlanFiltering && vlanId === 0) {
       stack.drop(skb, StackDrop.BRIDGE_VLAN);
@@ -221,7 +221,7 @@ export class Bridge {
     if (this.vlanFiltering) skb.vlanTci = vlanId | (skb.vlanTci < 0 ? 0 : skb.vlanTci & 0xf000);
     skb.macAt = skb.at;
     const entry = this.destinationOf(skb, vlanId);
-    if (entry === null) this.flood(withoutMacHeader(skb), null, vlanId, false);
+    if (entry === null) this.flood(pastMacHeader(skb), null, vlanId, false);
     else if (entry.port === null || !this.maySend(entry.port, null, vlanId))
       stack.drop(skb, StackDrop.BRIDGE_NO_PORT);
     else this.send(skb, entry.port, vlanId);
@@ -251,26 +251,30 @@ export class Bridge {
 
   /** To every port but the one it came from, and up when `toHost`. */
   private flood(skb: SkBuff, from: BridgePort | null, vlanId: number, toHost: boolean): void {
-    const { stack } = this;
-    const ports = this.ports.filter((port) => this.maySend(port, from, vlanId));
-    if (ports.length === 0 && !toHost) {
+    const { stack, ports } = this;
+    let last: BridgePort | null = null;
+    for (const port of ports) if (this.maySend(port, from, vlanId)) last = port;
+    if (last === null && !toHost) {
       stack.drop(skb, StackDrop.BRIDGE_NO_PORT);
       return;
     }
     const destination = macNumber(skb.bytes, skb.macAt);
-    withMacHeader(skb);
-    const last = toHost ? -1 : ports.length - 1;
-    ports.forEach((port, index) => {
-      const copy = index === last ? skb : stack.kernel.skb_copy(skb);
-      if (copy === null) return;
+    toMacHeader(skb);
+    let isCopied = false;
+    for (const port of ports) {
+      if (!this.maySend(port, from, vlanId)) continue;
+      // The last port gets the packet itself unless the host wants it; a port for which there is no memory goes without.
+      const copy = port === last && !toHost ? skb : stack.kernel.skb_copy(skb);
+      if (copy === null) continue;
       copy.packetId = skb.packetId;
       copy.macAt = copy.at;
+      isCopied = true;
       this.send(copy, port, vlanId);
-    });
+    }
     if (!toHost) return;
     // Its account is closed by a copy that leaves.
-    if (ports.length > 0) skb.packetId = -1;
-    this.passUp(withoutMacHeader(skb), vlanId, destination);
+    if (isCopied) skb.packetId = -1;
+    this.passUp(pastMacHeader(skb), vlanId, destination);
   }
 
   /** br_pass_frame_up. */
@@ -301,7 +305,10 @@ export class Bridge {
       this.stack.drop(skb, StackDrop.PKT_TOO_BIG);
       return;
     }
-    if (skb.vlanTci >= 0) pushTci(skb);
+    if (skb.vlanTci >= 0) {
+      pushVlanTag(skb, skb.vlanTci);
+      skb.vlanTci = -1;
+    }
     this.stack.xmit(skb, port.dev);
   }
 }
@@ -309,42 +316,4 @@ export class Bridge {
 /** BR_STATE_FORWARDING: without STP a port forwards while it is up and has carrier. */
 export function isForwarding(port: BridgePort): boolean {
   return port.bridge.dev.isUp && port.dev.isUp && port.dev.carrier;
-}
-
-function withMacHeader(skb: SkBuff): SkBuff {
-  skb.lenBytes += skb.at - skb.macAt;
-  skb.at = skb.macAt;
-  return skb;
-}
-
-function withoutMacHeader(skb: SkBuff): SkBuff {
-  skb.macAt = skb.at;
-  skb.at += ETH_HEADER_BYTES;
-  skb.networkAt = skb.at;
-  skb.lenBytes -= ETH_HEADER_BYTES;
-  return skb;
-}
-
-function pushTci(skb: SkBuff): void {
-  const { bytes } = skb;
-  const at = skb.at - VLAN_TAG_BYTES;
-  bytes.copyWithin(at, skb.at, skb.at + 12);
-  bytes[at + 12] = ETH_P_8021Q >> 8;
-  bytes[at + 13] = ETH_P_8021Q & 0xff;
-  bytes[at + 14] = skb.vlanTci >> 8;
-  bytes[at + 15] = skb.vlanTci;
-  skb.at = at;
-  skb.macAt = at;
-  skb.lenBytes += VLAN_TAG_BYTES;
-  skb.vlanTci = -1;
-}
-
-/** Takes a tag out of the frame into `vlanTci`. */
-function pullVlanTag(skb: SkBuff): void {
-  const { bytes, at } = skb;
-  if (skb.vlanTci >= 0 || ((bytes[at + 12] << 8) | bytes[at + 13]) !== ETH_P_8021Q) return;
-  skb.vlanTci = (bytes[at + 14] << 8) | bytes[at + 15];
-  bytes.copyWithin(at + VLAN_TAG_BYTES, at, at + 12);
-  skb.at += VLAN_TAG_BYTES;
-  skb.lenBytes -= VLAN_TAG_BYTES;
 }

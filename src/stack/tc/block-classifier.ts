@@ -2,13 +2,13 @@
 // actions; what becomes of the packet. skb.at is at the network header, the MAC header is before it.
 
 import type { SkBuff } from '../../../driver/skb.ts';
+import { ETH_P_8021Q } from '../packet-types.ts';
 import type { TcBlock, TcFilter } from './block.ts';
 import { runAction } from './execute.ts';
 import type { PacketPort, StepResult } from './execute.ts';
 import { PacketKey } from './packet-key.ts';
 
 const ETH_P_ALL = 3;
-const ETH_P_8021Q = 0x8100;
 /** Chains that one packet may be sent to; after that it is dropped (the kernel has no such limit: it would hang). */
 const MAX_JUMPS = 64;
 

@@ -6,6 +6,7 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { HOOK_POINT_PS } from '../costs.ts';
+import { toMacHeader, toNetworkHeader } from '../mac-header.ts';
 import { NF_ACCEPT, NF_STOLEN } from '../netfilter/hooks.ts';
 import type { Hook, NetfilterHooks } from '../netfilter/hooks.ts';
 import { PATH_CLASSIC, StackDrop } from '../outcome.ts';
@@ -80,8 +81,8 @@ class IngressHook implements Hook, PacketPort {
   }
 
   mirror(skb: SkBuff, device: string): void {
-    const copy = this.port.kernel.skb_copy(withMac(skb));
-    withoutMac(skb);
+    const copy = this.port.kernel.skb_copy(toMacHeader(skb));
+    toNetworkHeader(skb);
     const dev = this.port.links.byName(device);
     if (copy === null) return;
     if (dev === null) this.port.release(copy);
@@ -95,18 +96,6 @@ class IngressHook implements Hook, PacketPort {
       return;
     }
     if (skb.packetId >= 0) this.port.observer.onForward(skb.packetId, PATH_CLASSIC);
-    this.port.xmit(withMac(skb), dev);
+    this.port.xmit(toMacHeader(skb), dev);
   }
-}
-
-/** The frame from its MAC header on. */
-function withMac(skb: SkBuff): SkBuff {
-  skb.lenBytes += skb.at - skb.macAt;
-  skb.at = skb.macAt;
-  return skb;
-}
-
-function withoutMac(skb: SkBuff): void {
-  skb.lenBytes -= skb.networkAt - skb.at;
-  skb.at = skb.networkAt;
 }

@@ -6,6 +6,7 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { HOOK_POINT_PS } from '../costs.ts';
+import { pastMacHeader, toMacHeader, toNetworkHeader } from '../mac-header.ts';
 import { StackDrop } from '../outcome.ts';
 import { popVlanTag, pushVlanTag } from '../vlan-tag.ts';
 import type { TcBlock } from './block.ts';
@@ -13,7 +14,6 @@ import { BlockClassifier } from './block-classifier.ts';
 import type { ClassifierPort } from './classify.ts';
 import type { PacketPort } from './execute.ts';
 
-const ETH_HEADER_BYTES = 14;
 const MIRRED_NEST_LIMIT = 4;
 
 export class EgressHooks implements PacketPort {
@@ -45,11 +45,8 @@ export class EgressHooks implements PacketPort {
     if (hook === undefined || hook.block.chains.length === 0) return true;
     this.port.kernel.charge(HOOK_POINT_PS);
     const hadTag = skb.vlanTci < 0 && popVlanTag(skb);
-    skb.macAt = skb.at;
-    skb.networkAt = skb.at + ETH_HEADER_BYTES;
     skb.protocol = (skb.bytes[skb.at + 12] << 8) | skb.bytes[skb.at + 13];
-    skb.at += ETH_HEADER_BYTES;
-    skb.lenBytes -= ETH_HEADER_BYTES;
+    pastMacHeader(skb);
     this.depth++;
     const verdict = this.depth > MIRRED_NEST_LIMIT ? 'drop' : hook.classifier.verdict(skb, this);
     this.depth--;
@@ -58,7 +55,7 @@ export class EgressHooks implements PacketPort {
       this.port.drop(skb, StackDrop.TC_EGRESS);
       return false;
     }
-    toMac(skb);
+    toMacHeader(skb);
     if (!hadTag || skb.vlanTci < 0) return true;
     pushVlanTag(skb, skb.vlanTci);
     skb.vlanTci = -1;
@@ -67,11 +64,8 @@ export class EgressHooks implements PacketPort {
 
   mirror(skb: SkBuff, device: string): void {
     const { kernel, links } = this.port;
-    const back = skb.networkAt - skb.macAt;
-    toMac(skb);
-    const copy = kernel.skb_copy(skb);
-    skb.at += back;
-    skb.lenBytes -= back;
+    const copy = kernel.skb_copy(toMacHeader(skb));
+    toNetworkHeader(skb);
     const dev = links.byName(device);
     if (copy === null) return;
     if (dev === null) this.port.release(copy);
@@ -82,14 +76,8 @@ export class EgressHooks implements PacketPort {
     const dev = this.port.links.byName(device);
     if (dev === null) this.port.drop(skb, StackDrop.TC_EGRESS);
     else {
-      toMac(skb);
+      toMacHeader(skb);
       this.port.xmit(skb, dev);
     }
   }
-}
-
-/** The frame from its MAC header on. */
-function toMac(skb: SkBuff): void {
-  skb.lenBytes += skb.at - skb.macAt;
-  skb.at = skb.macAt;
 }

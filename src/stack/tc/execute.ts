@@ -8,6 +8,9 @@ import type { SkBuff } from '../../../driver/skb.ts';
 import { PS_PER_S } from '../../../hw/time/units.ts';
 import type { Action } from '../../rules/rule.ts';
 import { setIpv4Checksum, transportChecksum } from '../ip/checksum.ts';
+import { pastMacHeader, toMacHeader } from '../mac-header.ts';
+import { ETH_P_8021Q } from '../packet-types.ts';
+import { VLAN_TAG_BYTES, popVlanTag, pushVlanTag } from '../vlan-tag.ts';
 import type { TcActionInstance } from './action.ts';
 
 /** What an action decides: on to the next, or the end of the list. */
@@ -22,8 +25,6 @@ export interface PacketPort {
   /** Sends the frame out of a device: it is gone. */
   redirect(skb: SkBuff, device: string): void;
 }
-
-const ETH_P_8021Q = 0x8100;
 
 const SOFTWARE_KINDS = new Set([
   'gact',
@@ -184,38 +185,21 @@ function editVlan(skb: SkBuff, step: Action): void {
   }
 }
 
-const VLAN_TAG_BYTES = 4;
-/** Both MAC addresses. */
-const ADDRESSES_BYTES = 12;
-
 /** The tag beside the packet goes into it: a further one takes its place. */
 function insertTag(skb: SkBuff): void {
-  const { bytes, vlanTci } = skb;
-  const at = skb.macAt - VLAN_TAG_BYTES;
-  bytes.copyWithin(at, skb.macAt, skb.macAt + ADDRESSES_BYTES);
-  bytes[at + 12] = ETH_P_8021Q >> 8;
-  bytes[at + 13] = ETH_P_8021Q & 255;
-  bytes[at + 14] = vlanTci >> 8;
-  bytes[at + 15] = vlanTci;
-  skb.macAt = at;
-  skb.at = skb.networkAt = skb.networkAt - VLAN_TAG_BYTES;
-  skb.lenBytes += VLAN_TAG_BYTES;
+  pushVlanTag(toMacHeader(skb), skb.vlanTci);
+  pastMacHeader(skb);
   skb.protocol = ETH_P_8021Q;
 }
 
 /** The outer tag goes; one below it comes beside the packet. */
 function popVlan(skb: SkBuff): void {
-  const { bytes, networkAt } = skb;
   const hasSecond = skb.vlanTci >= 0 && skb.protocol === ETH_P_8021Q;
   skb.vlanTci = -1;
   if (!hasSecond || skb.lenBytes < VLAN_TAG_BYTES) return;
-  skb.vlanTci = (bytes[networkAt] << 8) | bytes[networkAt + 1];
-  skb.protocol = (bytes[networkAt + 2] << 8) | bytes[networkAt + 3];
-  const at = skb.macAt + VLAN_TAG_BYTES;
-  bytes.copyWithin(at, skb.macAt, skb.macAt + ADDRESSES_BYTES);
-  skb.macAt = at;
-  skb.at = skb.networkAt = networkAt + VLAN_TAG_BYTES;
-  skb.lenBytes -= VLAN_TAG_BYTES;
+  popVlanTag(toMacHeader(skb));
+  pastMacHeader(skb);
+  skb.protocol = (skb.bytes[skb.at - 2] << 8) | skb.bytes[skb.at - 1];
 }
 
 function editMetadata(skb: SkBuff, step: Action): void {

@@ -8,11 +8,8 @@ import type { SkBuff } from '../../../driver/skb.ts';
 import { FLOW_DIS_FIRST_FRAG, FLOW_DIS_IS_FRAGMENT } from '../../../driver/flow-rule.ts';
 import type { FlowMatch } from '../../../driver/flow-rule.ts';
 import { walkHeaders } from '../ip/ipv6-headers.ts';
+import { ETH_P_8021Q, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6 } from '../packet-types.ts';
 
-const ETH_P_IP = 0x0800;
-const ETH_P_IPV6 = 0x86dd;
-const ETH_P_ARP = 0x0806;
-const ETH_P_8021Q = 0x8100;
 const ETH_P_MPLS_UC = 0x8847;
 
 /** One packet's fields; reused for every packet. Numbers are −1 where the packet has no such field. */

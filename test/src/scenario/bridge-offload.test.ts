@@ -180,6 +180,16 @@ describe('below a flowtable', () => {
     router.testbed.checkInvariants();
   });
 
+  it('no memory for the copies of a flooded frame: the host still gets it, and it has one fate', () => {
+    const router = new Router(TOPOLOGIES['a bridge'], 'software');
+    router.testbed.kernel.skb_copy = () => null;
+    const ask = { src: '192.168.1.2', dst: '192.168.1.1', protocol: 'icmp' } as const;
+    expect(router.client(ask, 'ffffffffffff')).toEqual([]);
+    expect(router.client(ask)).toHaveLength(1);
+    expect(router.testbed.ledger.pending).toBe(0);
+    router.testbed.checkInvariants();
+  });
+
   it('a port of the bridge goes down, leaves, or the bridge goes: the flows over it end', () => {
     for (const change of ['ip link set p0 down', 'ip link set br0 down', 'ip link del br0']) {
       const [, router] = exchange(TOPOLOGIES['a bridge'], 'hardware');
