@@ -2,6 +2,7 @@
 
 export const EPERM = 1;
 export const ENOENT = 2;
+export const ESRCH = 3;
 export const EINTR = 4;
 export const EIO = 5;
 export const ENXIO = 6;
@@ -36,6 +37,7 @@ export const EHOSTUNREACH = 113;
 const NAMES: Record<number, readonly [name: string, text: string]> = {
   [EPERM]: ['EPERM', 'Operation not permitted'],
   [ENOENT]: ['ENOENT', 'No such file or directory'],
+  [ESRCH]: ['ESRCH', 'No such process'],
   [EINTR]: ['EINTR', 'Interrupted system call'],
   [EIO]: ['EIO', 'Input/output error'],
   [ENXIO]: ['ENXIO', 'No such device or address'],

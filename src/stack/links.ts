@@ -1,10 +1,10 @@
 // Links as `ip link` sees them: the kernel's devices, lo (ifindex 1), VLAN devices, and per device the switches of
 // /proc/sys/net/ipv{4,6}/conf. Up, down, MTU and address changes reach the other parts of the stack from here.
 //
-// Bridges are in bridge/, veth pairs in veth.ts. Left out: every other virtual kind (refused with the kernel's message), VLAN protocol 802.1ad, egress and
-// ingress priority maps, GVRP/MVRP, QinQ.
+// Bridges are in bridge/, veth pairs in veth.ts, tun and tap in tun/. Left out: every other virtual kind (refused with the kernel's
+// message), VLAN protocol 802.1ad, egress and ingress priority maps, GVRP/MVRP, QinQ.
 
-import { EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ERANGE } from '../../driver/errno.ts';
+import { EBUSY, EEXIST, EINVAL, ENETDOWN, ENODEV, EOPNOTSUPP, ERANGE } from '../../driver/errno.ts';
 import type { Kernel } from '../../driver/kernel.ts';
 import type { NetNamespace } from '../../driver/net-namespace.ts';
 import type { ExtAck, LinkStats64, NetDeviceOps } from '../../driver/netdev.ts';
@@ -69,8 +69,10 @@ export class Links {
   /** Devices (ifindex) that have been up: their queueing discipline is attached. */
   readonly everUp = new Set<number>();
 
-  private readonly kernel: Kernel;
+  /** The namespace that they are the links of. */
   readonly net: NetNamespace;
+
+  private readonly kernel: Kernel;
   private readonly sysctl: Sysctl;
   private readonly onDisableIpv6: (dev: NetDevice, off: boolean) => void;
   private readonly confs: (DeviceConf | undefined)[] = [];
@@ -236,7 +238,7 @@ export class Links {
   /** `ip link set up`. ENETDOWN for a VLAN device whose lower device is down. */
   up(dev: NetDevice): Answer {
     const vlan = this.vlan(dev);
-    if (vlan !== null && !vlan.lower.isUp) return refuse(100, '', 'lower-down');
+    if (vlan !== null && !vlan.lower.isUp) return refuse(ENETDOWN, '', 'lower-down');
     const error = this.kernel.dev_open(dev);
     return error === 0 ? OK : { error, message: '', reason: 'open' };
   }

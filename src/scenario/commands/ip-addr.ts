@@ -2,6 +2,8 @@
 //
 // Left out: lifetimes other than forever, peer addresses, labels other than the device's name, save and restore.
 
+import { EINVAL, ENOENT } from '../../../driver/errno.ts';
+import { refuse } from '../../stack/answer.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { IFF_BROADCAST } from '../../../driver/netdev.ts';
 import {
@@ -94,7 +96,7 @@ function modify(
   if (said.device === '') return failed(1, 'Not enough information: "dev" argument is required.\n');
   const { local } = said;
   const dev = deviceOf(stack, said.device);
-  if (local === null) return answered({ error: -22, message: '', reason: 'no-address' });
+  if (local === null) return answered(refuse(EINVAL, '', 'no-address'));
   if (verb === 'delete')
     return answered(
       stack.addresses.remove(
@@ -111,8 +113,7 @@ function modify(
         a.prefixLen === local.prefixLen,
     );
   if (known && verb !== 'add') return ok();
-  if (!known && verb === 'change')
-    return answered({ error: -2, message: '', reason: 'address-unknown' });
+  if (!known && verb === 'change') return answered(refuse(ENOENT, '', 'address-unknown'));
   return answered(stack.addresses.add(addressFor(dev, local, said)));
 }
 

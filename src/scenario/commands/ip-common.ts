@@ -91,9 +91,9 @@ export function deviceOf(stack: NetStack, name: string): NetDevice {
   return dev;
 }
 
-/** Unsigned decimal or 0x number; `what` names it in the message. */
-export function numberOf(word: string, what: string): number {
-  if (!/^(0x[0-9a-f]+|\d+)$/i.test(word)) throw wrongArgument(word, what);
+/** Unsigned decimal or 0x number up to `max`; `what` is the message for any other word. */
+export function numberOf(word: string, what: string, max = Infinity): number {
+  if (!/^(0x[0-9a-f]+|\d+)$/i.test(word) || Number(word) > max) throw wrongArgument(word, what);
   return Number(word);
 }
 
@@ -104,14 +104,8 @@ export function answered(answer: Answer): CommandResult {
 
 /** Text for a refusal: the extack sentence, else strerror. */
 export function refusal(answer: Answer): string {
-  if (answer.message === '') return `RTNETLINK answers: ${errorText(answer.error)}\n`;
+  if (answer.message === '') return `RTNETLINK answers: ${strerror(answer.error)}\n`;
   return `Error: ${answer.message}${answer.message.endsWith('.') ? '' : '.'}\n`;
-}
-
-function errorText(error: number): string {
-  if (error === -3) return 'No such process';
-  if (error === -13) return 'Permission denied';
-  return strerror(error);
 }
 
 /** A prefix of the command line. */

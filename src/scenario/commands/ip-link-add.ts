@@ -1,5 +1,6 @@
 // `ip link add` of iproute2 6.1: VLAN devices, veth pairs, bridges. Other kinds are refused as by a kernel without them.
 
+import { EEXIST, EINVAL, EOPNOTSUPP } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { OK, refuse } from '../../stack/answer.ts';
 import type { Answer } from '../../stack/answer.ts';
@@ -24,7 +25,9 @@ interface NewLink {
   stack: NetStack;
 }
 
-const IFNAMSIZ = 15;
+/** IFNAMSIZ without the byte that ends it. */
+const NAME_LENGTH_MAX = 15;
+const VLAN_ID_MAX = 4094;
 /** The unit of ageing_time. */
 const PS_PER_CENTISECOND = 1e10;
 
@@ -36,12 +39,15 @@ export function add(words: Words, stack: NetStack): CommandResult {
   if (link.kind === 'bridge') return addBridge(words, link);
   const id = link.kind === 'vlan' ? vlanOptions(words) : -1;
   const below = link.lower === '' ? null : deviceOf(stack, link.lower);
-  if (link.name !== '' && link.stack.links.byName(link.name) !== null) return answered(refuse(17));
+  if (link.name !== '' && link.stack.links.byName(link.name) !== null)
+    return answered(refuse(EEXIST));
   if (link.kind === 'tun')
-    return answered(refuse(95, 'tun/tap creation via rtnetlink is not supported.', 'link-kind'));
-  if (link.kind !== 'vlan') return answered(refuse(95, 'Unknown device type', 'link-kind'));
-  if (below === null) return answered(refuse(22, '8021q: link not specified', 'vlan-link'));
-  if (id < 0) return answered(refuse(22, '8021q: VLAN properties not specified', 'vlan-id'));
+    return answered(
+      refuse(EOPNOTSUPP, 'tun/tap creation via rtnetlink is not supported.', 'link-kind'),
+    );
+  if (link.kind !== 'vlan') return answered(refuse(EOPNOTSUPP, 'Unknown device type', 'link-kind'));
+  if (below === null) return answered(refuse(EINVAL, '8021q: link not specified', 'vlan-link'));
+  if (id < 0) return answered(refuse(EINVAL, '8021q: VLAN properties not specified', 'vlan-id'));
   const chosen = link.name === '' ? `${below.name}.${id}` : link.name;
   const answer = stack.links.addVlan(below, chosen, id, link.mac);
   if (answer.error !== 0) return answered(answer);
@@ -69,7 +75,7 @@ function readLink(words: Words, stack: NetStack, ends: readonly string[]): NewLi
     else if (link.name === '') link.name = word;
     else throw garbage('dev', word);
   }
-  if (link.name.length > IFNAMSIZ)
+  if (link.name.length > NAME_LENGTH_MAX)
     throw new IpError(255, `Error: argument "${link.name}" is wrong: "name" not a valid ifname`);
   return link;
 }
@@ -118,15 +124,23 @@ function addBridge(words: Words, link: NewLink): CommandResult {
   return answered(link.mtuBytes < 0 ? OK : stack.links.setMtu(made.dev, link.mtuBytes));
 }
 
-/** Options of a bridge by name. */
+/** Options of a bridge by name, with the largest value that the tool takes. */
+const BRIDGE_OPTIONS = new Map([
+  ['vlan_filtering', 0xff],
+  ['ageing_time', 0xffffffff],
+  ['vlan_default_pvid', 0xffff],
+]);
+
 export function bridgeOptions(words: Words): Map<string, number> {
   const options = new Map<string, number>();
   while (!words.isEmpty) {
     const word = words.next();
-    if (!['vlan_filtering', 'ageing_time', 'vlan_default_pvid'].includes(word))
-      throw new IpError(255, `bridge: unknown command "${word}"?`);
-    options.set(word, numberOf(words.next(), `invalid ${word}`));
+    const max = BRIDGE_OPTIONS.get(word);
+    if (max === undefined) throw new IpError(255, `bridge: unknown command "${word}"?`);
+    options.set(word, numberOf(words.next(), `invalid ${word}`, max));
   }
+  const pvid = options.get('vlan_default_pvid') ?? 0;
+  if (pvid > VLAN_ID_MAX) throw new IpError(2, 'RTNETLINK answers: Invalid argument');
   return options;
 }
 

@@ -35,7 +35,7 @@ function master(stack: NetStack, dev: NetDevice): string {
 }
 
 /** IFLA_LINK: the device below, or at the other end of a pair; null for none. */
-function linkOf(stack: NetStack, dev: NetDevice): NetDevice | null {
+export function linkOf(stack: NetStack, dev: NetDevice): NetDevice | null {
   return stack.links.vlan(dev)?.lower ?? stack.links.kind(dev)?.peer?.() ?? null;
 }
 

@@ -1,8 +1,8 @@
 // `ip link` of iproute2 6.1: show, set and delete (add: ip-link-add.ts).
 //
-// Settings that the model does not have (master, alias, vf, ...)
-// answer EOPNOTSUPP.
+// Settings that the model does not have (alias, group, vf, ...) answer EOPNOTSUPP.
 
+import { EOPNOTSUPP } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { IFF_ALLMULTI, IFF_MULTICAST, IFF_PROMISC } from '../../../driver/netdev.ts';
 import { OK, refuse } from '../../stack/answer.ts';
@@ -61,7 +61,7 @@ const FLAG_WORDS: Readonly<Record<string, number>> = {
   allmulticast: IFF_ALLMULTI,
   multicast: IFF_MULTICAST,
 };
-const UNSUPPORTED = ['master', 'alias', 'group', 'vf', 'type', 'vrf', 'xdp', 'arp', 'mode'];
+const UNSUPPORTED = ['alias', 'group', 'vf', 'type', 'vrf', 'xdp', 'arp', 'mode'];
 
 function set(words: Words, stack: NetStack): CommandResult {
   const change: LinkChange = {
@@ -109,7 +109,7 @@ function set(words: Words, stack: NetStack): CommandResult {
 
 /** In do_setlink's order: namespace (the rest then happens there), address, MTU, name, queue length, flags, bridge. */
 function apply(here: NetStack, dev: NetDevice, change: LinkChange): Answer {
-  if (change.unsupported) return refuse(95, '', 'link-setting');
+  if (change.unsupported) return refuse(EOPNOTSUPP, '', 'link-setting');
   const stack = change.to ?? here;
   const { links } = stack;
   let answer: Answer = change.to === null ? OK : Namespaces.of(here).move(dev, change.to);
@@ -120,7 +120,7 @@ function apply(here: NetStack, dev: NetDevice, change: LinkChange): Answer {
   if (answer.error !== 0) return answer;
   if (change.bridge !== null) {
     const bridge = stack.bridges.bridgeOf(dev);
-    if (bridge === null) return refuse(95, '', 'link-kind');
+    if (bridge === null) return refuse(EOPNOTSUPP, '', 'link-kind');
     setBridge(bridge, change.bridge);
   }
   if (change.txqueuelen >= 0) {

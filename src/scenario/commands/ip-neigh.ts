@@ -2,6 +2,8 @@
 //
 // Left out: proxy entries, the `use` and `managed` flags, protocol, statistics of the cache (`ip ntable`).
 
+import { EEXIST, ENOENT } from '../../../driver/errno.ts';
+import { refuse } from '../../stack/answer.ts';
 import { PS_PER_S } from '../../../hw/time/units.ts';
 import { formatAddress, formatMac, parseMac, AF_INET, AF_INET6 } from '../../stack/ip/address.ts';
 import type { Neighbour } from '../../stack/ip/neigh.ts';
@@ -93,9 +95,8 @@ function modify(words: Words, stack: NetStack, options: IpOptions, verb: Verb): 
   const dev = deviceOf(stack, device);
   if (verb === 'delete') return answered(stack.neigh.remove(dev, address));
   const known = stack.neigh.find(dev, address) !== null;
-  if (known && verb === 'add') return answered({ error: -17, message: '', reason: 'neigh-exists' });
-  if (!known && verb === 'change')
-    return answered({ error: -2, message: '', reason: 'neigh-unknown' });
+  if (known && verb === 'add') return answered(refuse(EEXIST, '', 'neigh-exists'));
+  if (!known && verb === 'change') return answered(refuse(ENOENT, '', 'neigh-unknown'));
   return answered(stack.neigh.replace(dev, address, mac, state));
 }
 
@@ -160,7 +161,7 @@ function get(words: Words, stack: NetStack, options: IpOptions): CommandResult {
   if (filter.address === null || filter.device === '')
     return failed(255, 'Device and address are required arguments.\n');
   const found = stack.neigh.find(deviceOf(stack, filter.device), filter.address);
-  if (found === null) return answered({ error: -2, message: '', reason: 'neigh-unknown' });
+  if (found === null) return answered(refuse(ENOENT, '', 'neigh-unknown'));
   if (options.json) return ok(jsonText([neighbourJson(stack, found, options, false)]));
   return ok(neighbourText(stack, found, options, false));
 }

@@ -1,6 +1,6 @@
 // The table of commands, one line a tool, and how they are run. What is not in it is "command not found".
 
-import { bridge } from './bridge.ts';
+import { bridge } from './bridge/bridge.ts';
 import { conntrack } from './conntrack/conntrack.ts';
 import { devlink } from './devlink/devlink.ts';
 import { flowtable } from './flowtable.ts';

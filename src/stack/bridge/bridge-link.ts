@@ -9,7 +9,7 @@ import { isForwarding } from './bridge.ts';
 
 /** Cost of a port by speed is not modelled: that of 10 Gbit/s. */
 export const PORT_COST = 2;
-const PORT_PRIORITY = 32;
+export const PORT_PRIORITY = 32;
 /** 1/100 s. */
 const CENTISECONDS_PER_PS = 1e-10;
 

@@ -145,7 +145,7 @@ export class Bridge {
     }
     if (!this.fixedMtu && ports.length > 0)
       dev.mtuBytes = Math.min(...ports.map((port) => port.dev.mtuBytes));
-    this.fdb.flush((entry) => entry.isLocal);
+    this.fdb.flush((entry) => entry.isLocal && !entry.byUser);
     for (const port of ports) this.addLocal(port.dev.mac, port, port.vlans);
     if (dev.mac.some((byte) => byte !== 0)) this.addLocal(dev.mac, null, this.vlans);
     if (ports.some((port) => isForwarding(port))) kernel.netif_carrier_on(dev);
@@ -159,10 +159,11 @@ export class Bridge {
   }
 
   private addLocal(mac: Uint8Array, port: BridgePort | null, vlans: VlanGroup): void {
-    const known = { mac: macNumber(mac, 0), isLocal: true, isStatic: true, updatedPs: 0 };
+    const known = { mac: macNumber(mac, 0), isLocal: true, isStatic: true, byUser: false };
     const ids = this.vlanFiltering ? [0, ...vlans.list()] : [0];
     for (const vlanId of ids)
-      if (this.fdb.find(known.mac, vlanId, 0) === null) this.fdb.set({ ...known, vlanId, port });
+      if (this.fdb.find(known.mac, vlanId, 0) === null)
+        this.fdb.set({ ...known, vlanId, port, updatedPs: 0 });
   }
 
   /** br_handle_frame: a packet that came in on a port (skb.at at its network header). Takes it. */

@@ -17,6 +17,8 @@ export interface FdbEntry {
   isLocal: boolean;
   /** Set by hand: does not age and is not moved by frames. */
   isStatic: boolean;
+  /** A user has added it: it stays whatever addresses the bridge and its ports have. */
+  readonly byUser: boolean;
   /** Last frame from it, ps. */
   updatedPs: number;
 }
@@ -40,7 +42,8 @@ export class Fdb {
   learn(mac: number, vlanId: number, port: BridgePort, nowPs: number): void {
     const entry = this.find(mac, vlanId, nowPs);
     if (entry === null) {
-      this.set({ mac, vlanId, port, isLocal: false, isStatic: false, updatedPs: nowPs });
+      const flags = { isLocal: false, isStatic: false, byUser: false };
+      this.set({ mac, vlanId, port, ...flags, updatedPs: nowPs });
       return;
     }
     // A frame with an address of the bridge's own as source is somebody's mistake, or a loop.

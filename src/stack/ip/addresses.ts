@@ -4,7 +4,7 @@
 // Left out: duplicate address detection (every address is usable at once), router advertisements, temporary addresses,
 // lifetimes, peer addresses, labels other than the device's name.
 
-import { EADDRNOTAVAIL, EEXIST, EINVAL } from '../../../driver/errno.ts';
+import { EACCES, EADDRNOTAVAIL, EEXIST, EINVAL } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { IFF_LOOPBACK, IFF_MULTICAST } from '../../../driver/netdev.ts';
 import { OK, refuse } from '../answer.ts';
@@ -72,7 +72,7 @@ export class Addresses {
     const width = family === AF_INET ? 32 : 128;
     if (address.prefixLen > width) return refuse(EINVAL, 'ipv4: Invalid prefix length', 'prefix');
     if (family === AF_INET6 && this.confOf(dev).disableIpv6)
-      return refuse(13, 'ipv6: IPv6 is disabled on this device', 'ipv6-disabled');
+      return refuse(EACCES, 'ipv6: IPv6 is disabled on this device', 'ipv6-disabled');
     const others = this.of(dev, family);
     for (const other of others) {
       const same = sameBytes(other.address, 0, address.address, 0, address.address.length);

@@ -11,6 +11,7 @@ import {
   ENETUNREACH,
   ENODEV,
   ENOENT,
+  ESRCH,
 } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { OK, refuse } from '../answer.ts';
@@ -28,9 +29,6 @@ import {
   RT_TABLE_MAIN,
   RTPROT_BOOT,
 } from './fib.ts';
-
-/** ESRCH of errno.h: "No such process", what deleting an unknown route answers. */
-const ESRCH = 3;
 
 /** A route as asked for; what is undefined was not said. */
 export interface RouteRequest {
