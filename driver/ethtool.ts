@@ -100,6 +100,8 @@ export const ESP_V6_FLOW = 0x0c;
 export const IPV4_USER_FLOW = 0x0d;
 export const IPV6_USER_FLOW = 0x0e;
 export const ETHER_FLOW = 0x12;
+/** Or-ed to a flow type: of an RSS context. */
+export const FLOW_RSS = 0x20000000;
 
 /** Fields of a flow specification; the last four are in its extension. */
 export type FlowField =
@@ -215,6 +217,11 @@ export interface EthtoolOps {
   get_ethtool_stats?(dev: NetDevice): number[];
   /** Line rate, Mb/s; −1 while the link is down (ETHTOOL_GLINKSETTINGS). */
   get_link_speed?(dev: NetDevice): number;
+  /** Kind of the port; left out: other than those that the link settings name. */
+  link_port?: 'tp';
+  get_msglevel?(dev: NetDevice): number;
+  /** The address that the device was made with (perm_addr). */
+  get_perm_addr?(dev: NetDevice): Uint8Array;
   get_pauseparam?(dev: NetDevice): EthtoolPauseParam;
   set_pauseparam?(dev: NetDevice, param: EthtoolPauseParam, extack: ExtAck): number;
   /** The setting or −errno. */

@@ -92,6 +92,8 @@ export class TwinAdapter {
   rxPause = false;
   txPause = false;
   firstCpu = 0;
+  /** The address that the EEPROM gave. */
+  readonly permAddr = new Uint8Array(6);
   /** Port of the device that this function drives. */
   portIndex = 0;
   /** The card has a flow table. */

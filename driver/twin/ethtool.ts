@@ -186,6 +186,8 @@ export const TWIN_ETHTOOL_OPS: EthtoolOps = {
     return dev.carrier ? adapterOf(dev).speedMbps : -1;
   },
 
+  get_perm_addr: (dev: NetDevice) => adapterOf(dev).permAddr,
+
   get_pauseparam(dev: NetDevice): EthtoolPauseParam {
     const { rxPause, txPause } = adapterOf(dev);
     return { autoneg: false, rx_pause: rxPause, tx_pause: txPause };

@@ -15,6 +15,7 @@ const NONE: MaskedField = { value: [0, 0], mask: [0, 0] };
 /** Fields that a perfect filter has. */
 const TAKEN: readonly FlowField[] = [
   ...(['src_ip', 'dst_ip', 'src_port', 'dst_port', 'l4_proto', 'vlan_tci', 'vlan_etype'] as const),
+  'l4_data',
 ];
 
 function refuse(extack: ExtAck, message: string, reason: string, error = EINVAL): number {
@@ -50,12 +51,14 @@ function flowTypeOf(spec: EthtoolRxFlowSpec): number {
 /** Value and mask of a rule as Flow Director takes them. */
 function inputOf(spec: EthtoolRxFlowSpec, flowType: number): { input: FdirInput; mask: FdirInput } {
   const make = (pick: (field: MaskedField) => number, type: number): FdirInput => {
-    const { src_ip, dst_ip, src_port, dst_port, vlan_tci, vlan_etype } = spec.fields;
+    const { src_ip, dst_ip, src_port, dst_port, l4_data, vlan_tci, vlan_etype } = spec.fields;
+    const ports = (pick(src_port ?? NONE) << 16) | pick(dst_port ?? NONE);
     return {
       flowType: type,
       src: pick(src_ip ?? NONE),
       dst: pick(dst_ip ?? NONE),
-      ports: ((pick(src_port ?? NONE) << 16) | pick(dst_port ?? NONE)) >>> 0,
+      // The four L4 bytes of ip4 lie where tcp4 has its ports (ixgbe reads them so).
+      ports: (ports | pick(l4_data ?? NONE)) >>> 0,
       vlan: pick(vlan_tci ?? NONE),
       flex: pick(vlan_etype ?? NONE),
     };

@@ -148,6 +148,7 @@ export function twinProbe(kernel: Kernel, pdev: PciDev, options: TwinOptions = {
   let error = startFunction(adapter);
   if (error === 0) {
     readMacAddress(adapter, dev.mac);
+    adapter.permAddr.set(dev.mac);
     if (dev.mac.every((byte) => byte === 0)) error = -EIO;
   }
   if (error === 0) {

@@ -29,8 +29,10 @@ export interface LoadedScenario {
   bareCapture: boolean;
   /** Captures of the scenario (or the bare one), paths resolved. */
   sources: SourceFile[];
-  /** Text of a file named in a command, null when it cannot be read. */
+  /** Text of a file named in a command of the scenario, null when it cannot be read. */
   readText: (name: string) => string | null;
+  /** The same for a command typed at a prompt: from the working directory, else as the scenario has it. */
+  readTyped: (name: string) => string | null;
 }
 
 /** Loads a scenario; undefined is the default one, a capture file is played by the default one. */
@@ -63,6 +65,7 @@ export function loadScenarioFile(path: string | undefined): LoadedScenario {
     bareCapture,
     sources,
     readText: (name) => tryRead(inFolder(name)),
+    readTyped: (name) => tryRead(name) ?? tryRead(inFolder(name)),
   };
 }
 

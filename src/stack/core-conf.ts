@@ -31,6 +31,8 @@ export function registerCoreConf(sysctl: Sysctl, kernel: Kernel): void {
   }
   const flowEntries = (entries: number): void => {
     kernel.receiveSteering.setSockFlowEntries(entries);
+    // Reads as the table's size, which is rounded up to a power of two (rps_sock_flow_sysctl).
+    sysctl.keep('net/core/rps_sock_flow_entries', kernel.receiveSteering.sockFlowEntries);
   };
   sysctl.register('net/core/rps_sock_flow_entries', 0, flowEntries, 0, 1 << 29);
   sysctl.register('net/core/busy_read', 0, busyRead, 0);

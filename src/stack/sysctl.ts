@@ -81,6 +81,12 @@ export class Sysctl {
     return OK;
   }
 
+  /** What a parameter reads as from now on, when that is not what was written; its effect has been had. */
+  keep(name: string, value: number): void {
+    const entry = this.entries.get(sysctlPath(name));
+    if (entry !== undefined) entry.value = value;
+  }
+
   /** All paths, sorted, for `sysctl -a`. */
   names(): string[] {
     return [...this.entries.keys()].sort();

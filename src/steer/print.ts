@@ -54,6 +54,8 @@ export function formatSpread({ meter, key, weights, port }: SpreadReport): strin
     text += `  a better key (${share(key.busiestShare)}):\n    ${keyCommand(port, key)}\n`;
   if (weights !== null)
     text += `  best weights (${share(weights.busiestShare)}):\n    ${weightCommand(port, weights)}\n`;
+  if (key === null && weights === null && meter.imbalance > 1)
+    text += '  no better key found, and no better weights: the busiest flows stay together\n';
   return text;
 }
 

@@ -116,19 +116,34 @@ export class SkewMeter {
     return best;
   }
 
-  /** Weights whose busiest queue has least; null when there is nothing to share out. */
-  findWeights(): WeightRemedy | null {
+  /**
+   * Weights whose busiest queue has least, over the first `reach` queues (an entry can name no others); null when there is nothing
+   * to share out, or nothing to gain over the `present` table.
+   */
+  findWeights(reach = this.queueCount, present: Uint8Array | null = null): WeightRemedy | null {
     const total = this.hashedPackets();
-    if (total === 0 || this.queueCount < 2 || this.queueCount > this.entries.length) return null;
+    const queueCount = Math.min(this.queueCount, reach);
+    if (total === 0 || queueCount < 2 || queueCount > this.entries.length) return null;
     let low = Math.max(...this.entries);
     let high = total;
     while (high - low > 0.5) {
       const limit = Math.floor((low + high) / 2);
-      if (this.runs(limit).length <= this.queueCount) high = limit;
+      if (this.runs(limit).length <= queueCount) high = limit;
       else low = limit + 1;
     }
-    const weights = padded(this.runs(high), this.queueCount);
-    return { weights, busiestShare: this.heaviestRun(weights) / total };
+    const weights = padded(this.runs(high), queueCount);
+    const heaviest = this.heaviestRun(weights);
+    if (present !== null && heaviest >= this.heaviestQueue(present)) return null;
+    return { weights, busiestShare: heaviest / total };
+  }
+
+  /** Packets that RSS gives the queue with the most under a table. */
+  private heaviestQueue(table: Uint8Array): number {
+    const loads = new Map<number, number>();
+    this.entries.forEach((packets, entry) => {
+      loads.set(table[entry], (loads.get(table[entry]) ?? 0) + packets);
+    });
+    return Math.max(...loads.values());
   }
 
   /** Packets that RSS hashed. */

@@ -116,7 +116,7 @@ class Shell {
         this.exiting = true;
         return ok();
       default:
-        return this.run.testbed.runWords(words, undefined, this.loaded.readText);
+        return this.run.testbed.runWords(words, undefined, this.loaded.readTyped);
     }
   }
 

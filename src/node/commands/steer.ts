@@ -128,7 +128,8 @@ class SteeredPort {
       input.close();
     }
     const key = meter.findKey(fn.rss.config, fn.rss, this.seed);
-    this.report({ meter, key, weights: meter.findWeights(), port: this.portName });
+    const weights = meter.findWeights(1 << fn.rss.config.entryBits, fn.rss.reta);
+    this.report({ meter, key, weights, port: this.portName });
   }
 
   private packet(meter: SkewMeter, record: CaptureRecord, at: number, lenBytes: number): void {

@@ -7,6 +7,7 @@ import { MAX_TAP_QUEUES } from './uapi.ts';
 
 /** rx-frames are cut to this without a word (NAPI_POLL_WEIGHT). */
 const RX_BATCH_MAX = 64;
+const SPEED_MBPS = 10_000;
 
 export function tunEthtoolOps(tun: TunDevice): EthtoolOps {
   return {
@@ -17,6 +18,10 @@ export function tunEthtoolOps(tun: TunDevice): EthtoolOps {
       expansion_rom_version: '',
       bus_info: tun.isTap ? 'tap' : 'tun',
     }),
+    // Whatever TUNSETIFF made, it says 10 Gb/s over twisted pair.
+    get_link_speed: () => SPEED_MBPS,
+    link_port: 'tp',
+    get_msglevel: () => 0,
     get_strings: () => [],
     get_ethtool_stats: () => [],
     get_channels: () => ({

@@ -19,6 +19,7 @@ import { tokenize } from '../../../src/scenario/commands/command.ts';
 import { runCommand } from '../../../src/scenario/commands/table.ts';
 import type { NetStack } from '../../../src/stack/net-stack.ts';
 import { Testbed } from '../../../src/scenario/testbed.ts';
+import { frame } from '../../hw/harness.ts';
 
 interface Exchange {
   words: string[];
@@ -106,8 +107,9 @@ function shimOps(): EthtoolOps {
 /** lo, p0 (above), vt0 (channels of a veth), tp0 (coalescing of a tap). */
 function kernelWithDevices(): Kernel {
   const kernel = new Kernel({ scheduler: new Scheduler(), memory: new HostMemory(1 << 20) });
-  const add = (name: string, ops: EthtoolOps | null): void => {
+  const add = (name: string, ops: EthtoolOps | null, carrier = false): void => {
     const dev = new NetDevice(name, NO_OPS);
+    dev.carrier = carrier;
     dev.ethtoolOps = ops;
     kernel.register_netdev(dev);
   };
@@ -116,14 +118,30 @@ function kernelWithDevices(): Kernel {
   let coalesce: EthtoolCoalesce = { 'rx-frames': 0 };
   add('lo', null);
   add('p0', shimOps());
-  add('vt0', {
-    get_channels: () => channels,
-    set_channels(_dev, wished) {
-      channels = wished;
-      return 0;
+  add(
+    'vt0',
+    {
+      get_link_speed: () => 10_000,
+      link_port: 'tp',
+      get_channels: () => channels,
+      set_channels(_dev, wished) {
+        channels = wished;
+        return 0;
+      },
     },
-  });
+    true,
+  );
   add('tp0', {
+    get_drvinfo: () => ({
+      driver: 'tun',
+      version: '1.6',
+      fw_version: '',
+      expansion_rom_version: '',
+      bus_info: 'tap',
+    }),
+    get_link_speed: () => 10_000,
+    link_port: 'tp',
+    get_msglevel: () => 0,
     supported_coalesce_params: ['rx-frames'],
     get_coalesce: () => coalesce,
     set_coalesce(_dev, wished) {
@@ -134,24 +152,27 @@ function kernelWithDevices(): Kernel {
   return kernel;
 }
 
-describe.each(['netlink.txt', 'rss-and-ntuple.txt'])('ethtool 6.1 recorded: %s', (name) => {
-  const kernel = kernelWithDevices();
-  // A rule of the recording names context 1, which its kernel took without checking.
-  const p0 = kernel.dev_get_by_name('p0');
-  it.each(recording(name).map((one) => [one.words.join(' ').slice(0, 70), one] as const))(
-    'ethtool %s',
-    (_title, { words, stdout, stderr, status }) => {
-      const needsContext = words.includes('flow-type') && words.includes('context');
-      if (needsContext && p0 !== null)
-        p0.ethtoolOps?.rxfh?.create?.(p0, {}, { message: '', reason: '' });
-      // No stack: the tool only asks it for devices.
-      const links = { byName: (dev: string) => kernel.dev_get_by_name(dev) };
-      const stack = { links } as unknown as NetStack;
-      const result = runCommand(['ethtool', ...words], { kernel, stack, readText: () => null });
-      expect(result).toEqual({ stdout, stderr, status });
-    },
-  );
-});
+describe.each(['netlink.txt', 'settings.txt', 'rss-and-ntuple.txt'])(
+  'ethtool 6.1 recorded: %s',
+  (name) => {
+    const kernel = kernelWithDevices();
+    // A rule of the recording names context 1, which its kernel took without checking.
+    const p0 = kernel.dev_get_by_name('p0');
+    it.each(recording(name).map((one) => [one.words.join(' ').slice(0, 70), one] as const))(
+      'ethtool %s',
+      (_title, { words, stdout, stderr, status }) => {
+        const needsContext = words.includes('flow-type') && words.includes('context');
+        if (needsContext && p0 !== null)
+          p0.ethtoolOps?.rxfh?.create?.(p0, {}, { message: '', reason: '' });
+        // No stack: the tool only asks it for devices.
+        const links = { byName: (dev: string) => kernel.dev_get_by_name(dev) };
+        const stack = { links } as unknown as NetStack;
+        const result = runCommand(['ethtool', ...words], { kernel, stack, readText: () => null });
+        expect(result).toEqual({ stdout, stderr, status });
+      },
+    );
+  },
+);
 
 /** One machine with 8 queues a port; runs a command and gives its text, errors marked. */
 function machine(): { bed: Testbed; run: (line: string) => string } {
@@ -227,6 +248,47 @@ describe('ethtool on the reference driver', () => {
     expect(run('ethtool -G p0 rx 5000')).toBe(
       'netlink error: requested ring size exceeds maximum (offset 32)\nnetlink error: Invalid argument\n[81]',
     );
+  });
+
+  it('has the address of its EEPROM, whatever address it has now', () => {
+    const { run } = machine();
+    expect(run('ethtool -P p1')).toBe('Permanent address: 02:66:74:00:00:01\n');
+    expect(run('ip link set p1 address 02:00:00:00:00:07; ethtool -P p1')).toBe(
+      'Permanent address: 02:66:74:00:00:01\n',
+    );
+  });
+
+  it('does not know what a context hashes, and prints no raw dump', () => {
+    const { run } = machine();
+    expect(run('ethtool -n p0 rx-flow-hash udp4 context 1')).toBe(
+      'Cannot get RX network flow hashing options: Invalid argument\n[1]',
+    );
+    expect(run('ethtool -N p0 rx-flow-hash udp4 sdfn context 1')).toBe(
+      'Cannot change RX network flow hashing options: Invalid argument\n',
+    );
+    expect(run('ethtool -n p0 rx-flow-hash udp4')).not.toContain('L4 bytes');
+    expect(run('ethtool -N p0 rx-flow-hash udp4 r')).toContain('Invalid argument');
+    expect(run('ethtool -d p0 hex on')).toMatch(/not modelled.*\n\[1\]$/);
+    const names = (text: string): string[] => text.match(/^0x.{40}/gm) ?? [];
+    expect(names(run('ethtool -d p0 hex off raw off'))).toEqual(names(run('ethtool -d p0')));
+  });
+
+  it('takes the ports of ip4 as the L4 bytes that they are', () => {
+    const { bed, run } = machine();
+    run('ethtool -K p0 ntuple on');
+    bed.advance(1e12);
+    const add = (words: string): string => run(`ethtool -N p0 flow-type ip4 ${words} action 5`);
+    expect(add('dst-port 80')).toBe('rmgr: Cannot insert RX class rule: Invalid argument\n');
+    expect(add('l4proto 6 src-port 0 m 0xffff dst-port 80')).toBe('Added rule with ID 2045\n');
+    expect(run('ethtool -n p0')).toContain('\tL4 bytes: 0x50 mask: 0xffff0000\n');
+    bed.advance(1e12);
+    const queues: number[] = [];
+    bed.onHostReceive = (skb) => queues.push(skb.rxQueue - 1);
+    for (let i = 0; i < 8; i++) {
+      bed.inject(0, bed.nowPs, frame({ proto: 6, dst: bed.devices[0].mac, sport: i, dport: 80 }));
+      bed.advance(1e9);
+    }
+    expect(queues).toEqual(new Array(8).fill(5));
   });
 
   it('keeps ntuple rules as ixgbe does: errors, one mask, replacement, limits', () => {

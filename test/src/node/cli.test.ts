@@ -197,6 +197,27 @@ describe('shell', () => {
     expect(piped.stderr).toBe('no-such-command: command not found\n');
   });
 
+  it('finds files in the working directory, else beside the scenario', () => {
+    writeFileSync(join(folder, 'here.nft'), 'add table ip here\n');
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      [CLI, 'shell', '-c', 'nft -f here.nft; nft -f router.nft; nft list tables'],
+      { cwd: folder, encoding: 'utf8' },
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toContain('table ip here\n');
+  });
+
+  it('names a value that the device cannot have, with its line', () => {
+    const file = join(folder, 'rings.yaml');
+    writeFileSync(file, 'name: x\ndevice:\n  ringSlots: 100\n');
+    const { status, stderr } = run(['replay', file]);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(
+      /rings.yaml:3: device.ringSlots: expected 64 to 4096, a multiple of 8, with the device generic-nic\n$/,
+    );
+  });
+
   it('plays the traffic and prints the summary', () => {
     const { stdout, status } = run(['shell'], 'step 1s\nethtool -S p0\nrun\n');
     expect(status).toBe(0);

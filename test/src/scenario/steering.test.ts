@@ -65,7 +65,7 @@ describe('sysfs', () => {
     expect(bed.kernel.receiveSteering.cpusOf(bed.devices[0], 1)).toEqual([2, 3, 4, 5]);
     expect(run('echo 1000 > /proc/sys/net/core/rps_sock_flow_entries')).toBe('');
     expect(bed.kernel.receiveSteering.sockFlowEntries).toBe(1024);
-    expect(run('sysctl -n net.core.rps_sock_flow_entries')).toBe('1000\n');
+    expect(run('sysctl -n net.core.rps_sock_flow_entries')).toBe('1024\n');
     expect(run('echo hello world')).toBe('hello world\n');
   });
 

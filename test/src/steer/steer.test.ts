@@ -190,6 +190,16 @@ describe('flowtwin steer --in', () => {
         };
         cut(0, queues, 0);
         expect((found?.busiestShare ?? 0) * total).toBeCloseTo(least, 6);
+        // Only what is better than a table at hand, and only queues that an entry can name.
+        const spread = Uint8Array.from(entries, (_, entry) => entry % queues);
+        const loads = spread.reduce((all, queue, entry) => {
+          all[queue] += entries[entry];
+          return all;
+        }, new Array<number>(queues).fill(0));
+        const gain = meter.findWeights(queues, spread);
+        expect(gain !== null).toBe(least < Math.max(...loads));
+        expect(meter.findWeights(1)).toBeNull();
+        if (queues === 3) expect(meter.findWeights(2)?.weights).toHaveLength(2);
       }),
       { seed: 17, numRuns: 200 },
     );

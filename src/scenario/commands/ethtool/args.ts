@@ -59,8 +59,8 @@ export function align4(lenBytes: number): number {
   return (lenBytes + 3) & ~3;
 }
 
-/** u32: any number the tool's strtoul takes; switch: on or off. */
-export type ParameterKind = 'u32' | 'switch';
+/** u32: any number the tool's strtoul takes; switch: on or off; a list: its words, by index. */
+export type ParameterKind = 'u32' | 'switch' | readonly string[];
 
 /** Reads `NAME VALUE ...`; a result instead of a map is the tool's complaint. */
 export function readParameters(
@@ -77,11 +77,17 @@ export function readParameters(
     if (values.has(name)) return fail(`duplicate parameter '${name}'`);
     const text = words[i + 1];
     if (text === undefined) return fail(`no value for parameter '${name}'`);
-    const value = kind === 'u32' ? parseU32(text) : parseSwitch(text);
+    const value = parameterValue(kind, text);
     if (value === null) return fail(`invalid value '${text}' for parameter '${name}'`);
     values.set(name, value);
   }
   return values;
+}
+
+function parameterValue(kind: ParameterKind, text: string): number | null {
+  if (kind === 'u32') return parseU32(text);
+  if (kind === 'switch') return parseSwitch(text);
+  return kind.includes(text) ? kind.indexOf(text) : null;
 }
 
 export function isResult(

@@ -1,5 +1,5 @@
-// ethtool(8), version 6.1: DEV alone, -i, -S, -a, -A, -g, -G, -l, -L, -c, -C, -k, -K, -d, -x, -X, -n, -N, --show-fec, --set-fec,
-// --show-tunnels, with the long names. Output, messages and exit statuses as recorded from the real tool (fixtures/recordings/ethtool,
+// ethtool(8), version 6.1: DEV alone, -i, -S, -a, -A, -g, -G, -l, -L, -c, -C, -k, -K, -d, -x, -X, -n, -N, -P, -T, -s, --show-fec,
+// --set-fec, --show-tunnels, --version, with the long names; what no driver here has is refused as the kernel does (settings.ts). Output, messages and exit statuses as recorded from the real tool (fixtures/recordings/ethtool,
 // offload); --json where it has it (-k, -a, --show-fec, -S with groups). Other options are refused as an unknown argument is.
 
 import { ENODEV, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
@@ -10,7 +10,7 @@ import { badArguments } from './args.ts';
 import type { Target } from './args.ts';
 import { setFeatures, showFeatures } from './features.ts';
 import { setFec, showFec, showTunnels } from './fec.ts';
-import { linkSettings, setPause, showPause } from './link.ts';
+import { linkSettings, noSettings, setPause, showPause } from './link.ts';
 import { registerDump } from './regs.ts';
 import {
   setChannels,
@@ -22,6 +22,7 @@ import {
 } from './rings.ts';
 import { setRxfh, showRxfh } from './rxfh.ts';
 import { setRxnfc, showRxnfc } from './rxnfc.ts';
+import { permanentAddress, REFUSALS, setLink, timestamping } from './settings.ts';
 import { statistics } from './statistics.ts';
 
 /** Exit status of `ethtool -i` on a device without a driver's information. */
@@ -55,7 +56,17 @@ const OPTIONS: readonly (readonly [names: readonly string[], run: Option])[] = [
   [['-X', '--set-rxfh-indir', '--rxfh'], setRxfh],
   [['-n', '-u', '--show-nfc', '--show-ntuple'], showRxnfc],
   [['-N', '-U', '--config-nfc', '--config-ntuple'], setRxnfc],
+  [['-P', '--show-permaddr'], permanentAddress],
+  [['-T', '--show-time-stamping'], timestamping],
+  [['-s', '--change'], setLink],
+  ...REFUSALS.map(([names, refuse]) => [names, ({ dev }: Target) => refuse(dev)] as const),
 ];
+const HELP =
+  'Usage: ethtool DEV                 link settings\n' +
+  '       ethtool OPTION DEV [...]    as ethtool(8) has them:\n' +
+  '         -i driver  -S statistics  -d registers  -a -A pause  -g -G rings  -l -L channels\n' +
+  '         -c -C coalescing  -k -K features  -x -X hash and indirection  -n -N flow rules\n' +
+  '         -P address  -T time stamps  -s link  --show-fec --set-fec  --show-tunnels\n';
 /** Options with a JSON form (of those that the model has). */
 const WITH_JSON: readonly Option[] = [showFeatures, showPause, showFec];
 
@@ -64,8 +75,12 @@ export const ethtool: ShellCommand = {
   summary:
     'settings of a device: DEV, -i -S -a -A -g -G -l -L -c -C -k -K -d -x -X -n -N --show-fec',
   run(args: string[], ctx: CommandContext): CommandResult {
-    const only = args.length === 1 ? ctx.stack.links.byName(args[0]) : null;
-    if (only !== null) return linkSettings(only);
+    if (args[0] === '--version') return ok('ethtool version 6.1\n');
+    if (args[0] === '-h' || args[0] === '--help') return ok(HELP);
+    if (args[0] !== undefined && !args[0].startsWith('-')) {
+      const only = ctx.stack.links.byName(args[0]);
+      return only === null ? noSettings() : linkSettings(only);
+    }
     const json = args[0] === '--json';
     const [word, name, ...words] = json ? args.slice(1) : args;
     const option = OPTIONS.find(([names]) => names.includes(word ?? ''))?.[1];
@@ -81,10 +96,11 @@ export const ethtool: ShellCommand = {
 
 function driverInfo(
   { dev }: Target,
-  _words: string[],
+  words: string[],
   _json: boolean,
   ctx: CommandContext,
 ): CommandResult {
+  if (words.length > 0) return badArguments();
   const info = dev === null ? null : ethtoolDrvInfo(dev, ctx.kernel.devlinks);
   if (dev === null || info === null) {
     const error = strerror(dev === null ? ENODEV : EOPNOTSUPP);

@@ -105,12 +105,58 @@ class SpecReader {
     const bad = { stdout: '', stderr: `Invalid ${option} value[${value}]\n` };
     const isAction = ['action', 'queue', 'vf', 'loc', 'context'].includes(option);
     const field = isAction ? null : this.fieldOf(option);
-    if (!isAction && field === null)
+    const ports = this.l4BytesAt(option);
+    if (!isAction && field === null && ports < 0)
       return { stdout: `Add rule, unrecognized option[${option}]\n`, stderr: '' };
-    if (this.given.has(option)) return bad;
+    const other = isAction ? this.incompatible(option) : '';
+    if (other !== '') return { stdout: '', stderr: `action and ${other} are not compatible\n` };
+    if (this.given.has(option) || this.sharesBytes(option)) return bad;
     this.given.add(option);
+    if (field === null && ports >= 0) return this.l4Bytes(option, ports, value, bad);
     if (field !== null) return this.field(option, field, value, bad);
     return this.action(option, value) ? null : bad;
+  }
+
+  /** `action` has queue and function in one number, so it excludes both; '' when nothing is in the way. */
+  private incompatible(option: string): string {
+    if (option === 'action') return ['queue', 'vf'].find((one) => this.given.has(one)) ?? '';
+    return ['queue', 'vf'].includes(option) && this.given.has('action') ? option : '';
+  }
+
+  /** Shift of an option that is a part of the four L4 bytes of ip4 and ip6; −1 for another. */
+  private l4BytesAt(option: string): number {
+    if (!['ip4', 'ip6'].includes(this.type.name)) return -1;
+    return { 'src-port': 16, 'dst-port': 0, spi: 0 }[option] ?? -1;
+  }
+
+  /** l4data and spi are the same bytes as both ports. */
+  private sharesBytes(option: string): boolean {
+    if (this.l4BytesAt(option) < 0 && option !== 'l4data') return false;
+    const whole = ['l4data', 'spi'];
+    const parts = whole.includes(option) ? ['src-port', 'dst-port', ...whole] : whole;
+    return parts.some((one) => this.given.has(one));
+  }
+
+  /** A port or an SPI as L4 bytes. */
+  private l4Bytes(option: string, shift: number, text: string, bad: SpecFault): SpecFault | null {
+    const most = option === 'spi' ? 0xffffffff : 0xffff;
+    const value = parseU32(text);
+    if (value === null || value > most) return bad;
+    let ignored: number | null = 0;
+    if (['m', 'mask'].includes(this.words[this.at] ?? '')) {
+      const word = this.words[this.at + 1];
+      if (word === undefined) return { stdout: '', stderr: INVALID_SYNTAX };
+      ignored = parseU32(word);
+      if (ignored === null || ignored > most)
+        return { stdout: '', stderr: `Invalid ${option} mask[${word}]\n` };
+      this.at += 2;
+    }
+    const { value: [oldValue] = [0], mask: [oldMask] = [0] } = this.spec.fields.l4_data ?? {};
+    this.spec.fields.l4_data = {
+      value: [(oldValue | (value << shift)) >>> 0],
+      mask: [(oldMask | ((most & ~ignored) << shift)) >>> 0],
+    };
+    return null;
   }
 
   /** The neutral rule language's field of an option that this flow type takes. */

@@ -13,7 +13,34 @@ const PAUSE_KINDS: Readonly<Record<string, ParameterKind>> = {
   tx: 'switch',
 };
 
-/** `ethtool DEV`. */
+/** Requests that `ethtool DEV` is made of: each complains about a name that no device has. */
+const SETTINGS_REQUESTS = 5;
+const NO_SETTINGS_STATUS = 75;
+
+/** `ethtool NAME` for a name that no device has. */
+export function noSettings(): CommandResult {
+  const { stderr } = noDevice();
+  return {
+    status: NO_SETTINGS_STATUS,
+    stdout: 'No data available\n',
+    stderr: stderr.repeat(SETTINGS_REQUESTS),
+  };
+}
+
+/** What follows the transceiver: twisted pair has a crossover, a driver with messages their level. */
+function lastLines(dev: NetDevice): string {
+  const port = dev.ethtoolOps?.link_port;
+  const level = dev.ethtoolOps?.get_msglevel?.(dev);
+  return (
+    (port === 'tp' ? '\tMDI-X: Unknown\n' : '') +
+    (level === undefined
+      ? ''
+      : `        Current message level: 0x${level.toString(16).padStart(8, '0')} (${level})\n${' '.repeat(30)}\n`) +
+    `\tLink detected: ${dev.carrier ? 'yes' : 'no'}\n`
+  );
+}
+
+/** `ethtool DEV`; further words are not looked at. */
 export function linkSettings(dev: NetDevice): CommandResult {
   const speedMbps = dev.ethtoolOps?.get_link_speed?.(dev);
   if (speedMbps === undefined)
@@ -23,7 +50,7 @@ export function linkSettings(dev: NetDevice): CommandResult {
     `Settings for ${dev.name}:\n` +
       '\tSupported ports: [  ]\n' +
       '\tSupported link modes:   Not reported\n' +
-      '\tSupported pause frame use: Symmetric Receive-only\n' +
+      `\tSupported pause frame use: ${dev.ethtoolOps?.get_pauseparam === undefined ? 'No' : 'Symmetric Receive-only'}\n` +
       '\tSupports auto-negotiation: No\n' +
       '\tSupported FEC modes: Not reported\n' +
       '\tAdvertised link modes:  Not reported\n' +
@@ -33,10 +60,10 @@ export function linkSettings(dev: NetDevice): CommandResult {
       `\tSpeed: ${isKnown ? `${speedMbps}Mb/s` : 'Unknown!'}\n` +
       `\tDuplex: ${isKnown ? 'Full' : 'Unknown! (255)'}\n` +
       '\tAuto-negotiation: off\n' +
-      '\tPort: Other\n' +
+      `\tPort: ${dev.ethtoolOps?.link_port === 'tp' ? 'Twisted Pair' : 'Other'}\n` +
       '\tPHYAD: 0\n' +
       '\tTransceiver: internal\n' +
-      `\tLink detected: ${dev.carrier ? 'yes' : 'no'}\n`,
+      lastLines(dev),
   );
 }
 

@@ -1,27 +1,42 @@
-// `ethtool -d DEV`: the register dump in the form that ethtool prints for ixgbe's 82599, line by line; then what only a model can
-// add: registers that were accessed and are not modelled, and faults of queues (nothing when there were none).
+// `ethtool -d DEV [raw on|off] [hex on|off]`: the register dump in the form that ethtool prints for ixgbe's 82599, line by line; then what
+// only a model can add: registers that were accessed and are not modelled, and faults of queues (nothing when there were none). The
+// binary and hex forms show the driver's buffer, which the model does not have: refused.
 
 import { ENODEV, EOPNOTSUPP, strerror } from '../../../../driver/errno.ts';
 import type { EthtoolRegs } from '../../../../driver/ethtool.ts';
+import { ethtoolDrvInfo } from '../../../../driver/ethtool-core.ts';
 import { failed, ok } from '../command.ts';
-import type { CommandResult } from '../command.ts';
+import type { CommandContext, CommandResult } from '../command.ts';
+import { badArguments } from './args.ts';
 import type { Target } from './args.ts';
 import { DECODED, DUMPED } from './regs-table.ts';
 
 /** Column at which values begin. */
 const VALUE_COLUMN = 54;
 
-/** Exit status of `ethtool -d` on a device without registers to dump, and without a device. */
-const NO_DUMP_STATUS = 71;
-const NO_DEVICE_STATUS = 72;
+/** Exit status of `ethtool -d` on a device without registers to dump, and without a driver's information. */
+const NO_DUMP_STATUS = 74;
+const NO_INFO_STATUS = 72;
 
 /** `ethtool -d`, `--register-dump`. */
-export function registerDump({ dev }: Target): CommandResult {
-  if (dev === null)
-    return failed(NO_DEVICE_STATUS, `Cannot get driver information: ${strerror(ENODEV)}\n`);
+export function registerDump(
+  { dev }: Target,
+  words: string[],
+  _json: boolean,
+  ctx: CommandContext,
+): CommandResult {
+  for (let i = 0; i < words.length; i += 2)
+    if (!['raw', 'hex'].includes(words[i]) || !['on', 'off'].includes(words[i + 1] ?? ''))
+      return badArguments();
+  if (dev === null || ethtoolDrvInfo(dev, ctx.kernel.devlinks) === null) {
+    const error = strerror(dev === null ? ENODEV : EOPNOTSUPP);
+    return failed(NO_INFO_STATUS, `Cannot get driver information: ${error}\n`);
+  }
   const regs = dev.ethtoolOps?.get_regs?.(dev);
   if (regs === undefined)
     return failed(NO_DUMP_STATUS, `Cannot get register dump: ${strerror(EOPNOTSUPP)}\n`);
+  if (words.includes('on'))
+    return failed(1, 'ethtool: raw and hex dumps are not modelled, only the decoded one\n');
   return ok(
     [...decoded(regs), ...plain(regs), ...counted(regs)].map((line) => `${line}\n`).join(''),
   );

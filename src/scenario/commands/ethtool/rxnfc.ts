@@ -15,6 +15,7 @@ import { printRule } from './flow-print.ts';
 
 /** Flow types of rx-flow-hash: what the kernel is asked for, and what the tool calls it. */
 const HASH_TYPES: Readonly<Record<string, readonly [type: number, text: string]>> = {
+  ether: [E.ETHER_FLOW, 'Ethernet flows'],
   tcp4: [E.TCP_V4_FLOW, 'TCP over IPV4 flows'],
   udp4: [E.UDP_V4_FLOW, 'UDP over IPV4 flows'],
   sctp4: [E.SCTP_V4_FLOW, 'SCTP over IPV4 flows'],
@@ -85,10 +86,11 @@ function showAll(target: Target): CommandResult {
 function showHash(target: Target, words: string[]): CommandResult {
   const name = words[1] ?? '';
   const type = Object.hasOwn(HASH_TYPES, name) ? HASH_TYPES[name] : undefined;
-  if (type === undefined || words.length > 2) return badArguments();
+  const rss = contextFlag(words.slice(2));
+  if (type === undefined || rss === null) return badArguments();
   const [rxnfc, { dev }] = [opsOf(target), target];
   const fields =
-    rxnfc === undefined || dev === null ? -missing(target) : rxnfc.flowHash(dev, type[0]);
+    rxnfc === undefined || dev === null ? -missing(target) : rxnfc.flowHash(dev, type[0] | rss);
   if (fields < 0)
     return failed(1, `Cannot get RX network flow hashing options: ${strerror(fields)}\n`);
   const lines = HASH_FIELDS.filter(([, bit]) => (fields & bit) !== 0).map(
@@ -113,25 +115,34 @@ export function setRxnfc(target: Target, words: string[]): CommandResult {
 function setHash(target: Target, words: string[]): CommandResult {
   const [, name = '', letters = ''] = words;
   const type = Object.hasOwn(HASH_TYPES, name) ? HASH_TYPES[name] : undefined;
-  if (type === undefined || letters === '' || words.length > 3) return badArguments();
+  const rss = contextFlag(words.slice(3));
+  if (type === undefined || letters === '' || rss === null) return badArguments();
   let fields = 0;
   for (const letter of letters) {
-    const field = HASH_FIELDS.find(([one]) => one === letter);
-    if (field === undefined) return badArguments();
-    fields |= field[1];
+    const bit = letter === 'r' ? E.RXH_DISCARD : HASH_FIELDS.find(([one]) => one === letter)?.[1];
+    if (bit === undefined) return badArguments();
+    fields |= bit;
   }
   const [rxnfc, { dev }] = [opsOf(target), target];
   const error =
     rxnfc === undefined || dev === null
       ? -missing(target)
-      : rxnfc.setFlowHash(dev, type[0], fields);
+      : rxnfc.setFlowHash(dev, type[0] | rss, fields);
   if (error === 0) return ok();
   return failed(0, `Cannot change RX network flow hashing options: ${strerror(error)}\n`);
 }
 
+/** FLOW_RSS for `context N`, 0 for no words, null for others. Which fields a context hashes no driver here keeps apart: EINVAL. */
+function contextFlag(words: readonly string[]): number | null {
+  if (words.length === 0) return 0;
+  const isContext = words[0] === 'context' && parseU32(words[1] ?? '') !== null;
+  return isContext && words.length === 2 ? E.FLOW_RSS : null;
+}
+
+/** `-N DEV delete N`: words behind the number are not looked at. */
 function remove(target: Target, words: string[]): CommandResult {
   const location = parseU32(words[1] ?? '');
-  if (location === null || words.length > 2) return badArguments();
+  if (location === null) return badArguments();
   const [rxnfc, { dev }] = [opsOf(target), target];
   const error =
     rxnfc === undefined || dev === null ? -missing(target) : rxnfc.remove(dev, location);
