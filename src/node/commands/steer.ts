@@ -79,7 +79,7 @@ class SteeredPort {
     this.portName = flags.port ?? scenario.ports[0].name;
     this.index = portIndex(scenario, this.portName, '--port');
     this.seed = flags.seed === undefined ? scenario.seed : whole('--seed', flags.seed);
-    this.bed = Testbed.ofScenario(scenario);
+    this.bed = Testbed.ofScenario(scenario, scenario.seed, loaded.profile);
     for (const block of scenario.run)
       if (block.at === 0) for (const words of tokenize(block.commands)) this.run(words, loaded);
     if (flags.queues !== undefined) {

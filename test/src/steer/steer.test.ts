@@ -97,6 +97,34 @@ describe('flowtwin steer --flow', () => {
     expect(Number(hashes[0])).toBe(naiveToeplitz(bytes, input));
   });
 
+  it('asks the device that the scenario names', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'steer-')), 'profile.yaml');
+    const flow = ['--flow', 'tcp 66.9.149.187:2794 > 161.142.100.80:1766'];
+    // Entries of hash 0x51ccc178 in tables of 128, 256 and 2048 (hw 2.1: 120, 376 in the largest).
+    for (const [name, entry] of [
+      ['intel-82599', '120 of 128'],
+      ['mellanox-cx5', '120 of 256'],
+      ['intel-e810', '376 of 2048'],
+    ]) {
+      writeFileSync(file, `device: { profile: ${name} }\nhost: { cores: 40 }\n`);
+      expect(run(file, ...flow).stdout).toContain(
+        `hash 0x51ccc178 (Toeplitz, ipv4-tcp), entry ${entry}`,
+      );
+    }
+    // 40 queues, of which an 82599's entries name 16: weights are for those, and ethtool takes them.
+    writeFileSync(file, 'device: { profile: intel-82599 }\nhost: { cores: 40 }\n');
+    const capture = new URL('../../../fixtures/pcap/default.pcap', import.meta.url).pathname;
+    const { queues, weights } = spread(file, '--in', capture);
+    expect(queues).toHaveLength(40);
+    expect(weights?.weights).toHaveLength(16);
+    const command = `ethtool -X p0 weight ${weights?.weights.join(' ')}`;
+    writeFileSync(
+      file,
+      `device: { profile: intel-82599 }\nhost: { cores: 40 }\nrun: [{ commands: ${command} }]\n`,
+    );
+    expect(spread(file, '--in', capture).weights).toBeNull();
+  });
+
   it.each([
     [[], 'expected --flow TEXT or --in FILE, one of them'],
     [['--flow', 'tcp 1.2.3.4 > 5.6.7.8'], "--flow 'tcp 1.2.3.4 > 5.6.7.8': expected"],
