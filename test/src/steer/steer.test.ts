@@ -17,6 +17,7 @@ function run(...args: string[]): { stdout: string; stderr: string; status: numbe
   const { stdout, stderr, status } = spawnSync(process.execPath, [CLI, 'steer', ...args], {
     encoding: 'utf8',
     cwd: ROOT,
+    maxBuffer: 1 << 26,
   });
   return { stdout, stderr, status };
 }
