@@ -47,6 +47,7 @@ export class NfStack implements StackPort {
   /** RSTs that rules have asked for. */
   resets = 0;
   readonly kernel = {
+    cores: [null],
     current: null,
     charge: (costPs: number): void => {
       this.chargedPs += costPs;

@@ -1,9 +1,12 @@
-// `flowtwin recording FILE...`: plays recordings of a real Linux on the emulated machine and prints every difference.
+// `flowtwin recording [FILE...]`: plays recordings of a real Linux on the emulated machine and prints every difference; a folder
+// stands for the recordings below it, no argument for those that are shipped.
 // The form of a file is recognised: frames through the machine (format.ts) or tests of tun queues (tun-format.ts).
 // Exit status 0 when there is none, 1 when there is one, 2 when a file cannot be read.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import process from 'node:process';
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { parseRecording } from '../../scenario/recording/format.ts';
 import { playRecording } from '../../scenario/recording/player.ts';
@@ -20,11 +23,11 @@ export function registerRecording(program: Command): void {
   program
     .command('recording')
     .description('compare the machine with recordings of a real Linux')
-    .argument('<file...>', 'recordings (fixtures/recordings)')
+    .argument('[file...]', 'recordings, or folders of them (default: those of fixtures/recordings)')
     .option('--json', 'one JSON report per file')
     .action((files: string[], flags: { json?: boolean }) => {
       let different = false;
-      for (const file of files) {
+      for (const file of files.length > 0 ? files.flatMap(expand) : shipped()) {
         const played = play(file);
         different ||= played.isDifferent;
         if (flags.json === true)
@@ -32,6 +35,29 @@ export function registerRecording(program: Command): void {
         else process.stdout.write(played.text);
       }
       if (different) process.exitCode = 1;
+    });
+}
+
+/** Folders of fixtures/recordings whose files this command plays; the others are of tests with players of their own. */
+const PLAYED = ['flowtable', 'namespaces/two-namespaces.json', 'bridge', 'offload', 'tun'];
+
+function shipped(): string[] {
+  const root = fileURLToPath(new URL('../../../fixtures/recordings', import.meta.url));
+  if (!existsSync(root))
+    throw new InputError('recording: no fixtures/recordings here: name the recordings to play');
+  return PLAYED.flatMap((name) => expand(relative(process.cwd(), join(root, name))));
+}
+
+/** The recordings of a folder, in the order of their names; a file is itself. */
+function expand(path: string): string[] {
+  if (!existsSync(path) || !statSync(path).isDirectory()) return [path];
+  return readdirSync(path)
+    .sort()
+    .flatMap((name) => {
+      const file = join(path, name);
+      if (statSync(file).isDirectory()) return expand(file);
+      const isRuleset = name.endsWith('.ruleset.json');
+      return (name.endsWith('.json') && !isRuleset) || name.endsWith(TRANSCRIPT_END) ? [file] : [];
     });
 }
 

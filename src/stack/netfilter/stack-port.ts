@@ -88,6 +88,7 @@ export interface StackPort {
 }
 
 export interface KernelPart {
+  readonly cores: readonly unknown[];
   /** The core that runs now, null outside of any. */
   readonly current: { readonly index: number } | null;
   charge(costPs: number): void;

@@ -160,7 +160,7 @@ describe('filters and counters', () => {
     expect(count('--src-nat')).toBe(1);
     expect(count('-j 10.0.0.1')).toBe(1);
     expect(count('-q 10.0.0.1')).toBe(1);
-    expect(count('--reply-port-dst=4000 -f ipv4')).toBe(3);
+    expect(count('-p udp --reply-port-dst=4000 -f ipv4')).toBe(3);
     expect(count('-f ipv6')).toBe(0);
     expect(rig.listed('-z')[0]).toContain('packets=1 bytes=28');
     expect(rig.listed()[0]).toContain('packets=0 bytes=0');
@@ -184,6 +184,13 @@ describe('filters and counters', () => {
     ['-L -u FOO', 2, "Bad parameter `FOO'"],
     ['-L -o nice', 2, "Bad parameter `nice'"],
     ['-L -s 1.2.3', 2, "Invalid IP address `1.2.3'"],
+    // What the real 1.4.7 said: a protocol's options are known behind `-p` only.
+    ['-L --dport 6', 2, "unknown option `--dport'"],
+    ['-L --sport 5 -p tcp', 2, "unknown option `--sport'"],
+    ['-L -p udp --state ESTABLISHED', 2, "unknown option `--state'"],
+    ['-L -p gre --sport 5', 2, "unknown option `--sport'"],
+    ['-L -p icmpv6 --icmp-type 128', 2, "unknown option `--icmp-type'"],
+    ['-L -p tcp --state CLOSED', 2, "unknown TCP state `CLOSED'"],
     ['-L table', 2, "unknown type `table'"],
   ])('%s', (words, status, message) => {
     const result = new RouterRig().command(`conntrack ${words}`.trim());
@@ -192,6 +199,20 @@ describe('filters and counters', () => {
     expect(result.stderr).toContain(
       "Try `conntrack -h' or 'conntrack --help' for more information.\n",
     );
+  });
+
+  it('makes an SCTP connection in the state that it is given, and counts what userspace inserts', () => {
+    const rig = new RouterRig();
+    rig.shell(
+      'conntrack -I -s 1.1.1.4 -d 2.2.2.2 -p sctp --sport 5 --dport 6 -t 100 --state ESTABLISHED ' +
+        '--orig-vtag 1 --reply-vtag 2',
+    );
+    expect(rig.listed('-p sctp --state ESTABLISHED')).toEqual([
+      'sctp     132 100 ESTABLISHED src=1.1.1.4 dst=2.2.2.2 sport=5 dport=6 [UNREPLIED] src=2.2.2.2 dst=1.1.1.4 sport=6 dport=5 mark=0 use=1',
+    ]);
+    // A real machine after one -I and packets of its own: a line a core, packets are not counted as insertions.
+    rig.send('c', { protocol: 'udp' });
+    expect(rig.command('conntrack -S').stdout).toMatch(/^cpu=0 {3}\tfound=0 invalid=0 insert=1 /);
   });
 
   it('E.84: the lines of a real machine, masqueraded', () => {

@@ -187,9 +187,11 @@ function stamp(ps: number): string {
 }
 
 function statsLine(netfilter: Netfilter): string {
-  const { stats } = netfilter.conntrack;
-  const fields = Object.entries(stats).map(([name, value]) => `${name}=${value} `);
-  return `cpu=0   \t${fields.join('')}\n`;
+  const lines = netfilter.conntrack.coreStats.map((stats, cpu) => {
+    const fields = Object.entries(stats).map(([name, value]) => `${name}=${value} `);
+    return `cpu=${String(cpu).padEnd(4)}\t${fields.join('')}\n`;
+  });
+  return lines.join('');
 }
 
 function usage(): string {

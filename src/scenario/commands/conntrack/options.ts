@@ -139,6 +139,19 @@ const TAKES: Readonly<Record<Action, string>> = {
 };
 const MUST: Readonly<Partial<Record<Action, string>>> = { I: 'pt', A: 'pt', G: 'p' };
 
+/** Options that a protocol has, once `-p` has named it. */
+const PORTS = 'sport dport orig-port-src orig-port-dst reply-port-src reply-port-dst'.split(' ');
+const OPTIONS_OF: Readonly<Record<number, readonly string[]>> = {
+  1: ['icmp-type', 'icmp-code', 'icmp-id'],
+  6: [...PORTS, 'state'],
+  17: PORTS,
+  33: [...PORTS, 'state'],
+  47: ['srckey', 'dstkey', 'reply-key-src', 'reply-key-dst'],
+  58: ['icmpv6-type', 'icmpv6-code', 'icmpv6-id'],
+  132: [...PORTS, 'state', 'orig-vtag', 'reply-vtag'],
+  136: PORTS,
+};
+
 /** Options of protocols, which hold numbers. */
 const PROTOCOL_OPTIONS: Readonly<Record<string, keyof ConnectionFilter>> = {
   'orig-port-src': 'sport',
@@ -224,6 +237,8 @@ export function parseRequest(args: readonly string[]): Request {
       request.given.add('z');
       continue;
     }
+    if (letter.length > 1 && !(OPTIONS_OF[request.filter.protocol ?? 0] ?? []).includes(letter))
+      throw new UsageError(`unknown option \`--${letter}'`);
     let value = equals < 0 ? args[i + 1] : args[i].slice(equals + 1);
     const isMissing = value === undefined || (equals < 0 && value.startsWith('-'));
     if (isMissing && OPTIONAL_VALUE.has(letter)) value = '';
@@ -359,7 +374,12 @@ function moreOptions(request: Request, letter: string, value: string): void {
       number(value, `Invalid buffer size '${value}'`);
       return;
     case 'state':
-      filter.state = stateOf(value);
+      filter.state = stateOf(value, filter.protocol);
+      return;
+    case 'orig-vtag':
+    case 'reply-vtag':
+      // Verification tags are not tracked.
+      number(value, `Invalid vtag value '${value}'`);
       return;
     case 'o':
       outputs(request, value);
@@ -369,10 +389,12 @@ function moreOptions(request: Request, letter: string, value: string): void {
   }
 }
 
-function stateOf(value: string): number {
-  const tcp = (TCP_STATE_NAMES as readonly string[]).indexOf(value);
-  const state = tcp >= 0 ? tcp : (SCTP_STATE_NAMES as readonly string[]).indexOf(value);
-  if (state < 0) throw new UsageError(`unknown protocol state \`${value}'`);
+/** A state by the names of the protocol. */
+function stateOf(value: string, protocol: number | null): number {
+  const isSctp = protocol === PROTOCOLS['sctp'];
+  const names: readonly string[] = isSctp ? SCTP_STATE_NAMES : TCP_STATE_NAMES;
+  const state = names.indexOf(value);
+  if (state < 0) throw new UsageError(`unknown ${isSctp ? 'SCTP' : 'TCP'} state \`${value}'`);
   return state;
 }
 

@@ -36,6 +36,7 @@ import { PacketView, readTuple } from './packet.ts';
 import { findRelated } from './related.ts';
 import { seqOffset } from './seqadj.ts';
 import { zeroStats } from './stats.ts';
+import type { ConntrackStats } from './stats.ts';
 import {
   C_FLOW_REFS,
   C_ID,
@@ -83,7 +84,7 @@ const SCAN_RUNS = 60;
 export class Conntrack {
   readonly table = new ConnectionTable();
   readonly timeouts: Timeouts;
-  readonly stats = zeroStats();
+  readonly coreStats: ConntrackStats[];
   readonly events = new ConntrackEvents();
   readonly extensions = new Extensions(this.table);
   readonly templates = new ZoneTemplates();
@@ -113,6 +114,12 @@ export class Conntrack {
     this.trackers = new Trackers(this.table, this.timeouts);
     this.expectations = new Expectations(stack);
     this.room = new EarlyDrop(this);
+    this.coreStats = stack.kernel.cores.map(zeroStats);
+  }
+
+  /** The counters of the core that runs now; `coreStats` has those of all. */
+  get stats(): ConntrackStats {
+    return this.coreStats[this.stack.kernel.current?.index ?? 0];
   }
 
   /** Time of the code that runs, ps. */
@@ -175,7 +182,6 @@ export class Conntrack {
     if (winner < 0) winner = this.findLive(this.inverse, replyHash, nowPs);
     if (winner >= 0) return this.clash(skb, conn, winner, this.inverse, replyHash);
     this.publish(id, hash, replyHash);
-    this.stats.insert++;
     this.unconfirmed.remove(conn);
     return NF_ACCEPT;
   }
@@ -373,7 +379,6 @@ export class Conntrack {
         continue;
       }
       if (verdict === TRACK_INVALID) return this.invalid(skb);
-      this.stats.found++;
       skb.nfct = table.conns[id];
       if (direction === 1) {
         skb.ctinfo = IP_CT_ESTABLISHED_REPLY;

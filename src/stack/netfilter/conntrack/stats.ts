@@ -1,4 +1,5 @@
-// The counters of `conntrack -S`, with ctnetlink's names.
+// The counters of `conntrack -S`, with ctnetlink's names. As in the kernel `insert` counts entries that userspace makes, not those of
+// packets, and `found` keys that NAT found taken.
 
 /** The counters of `conntrack -S`. */
 export interface ConntrackStats {

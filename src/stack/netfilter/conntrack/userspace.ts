@@ -63,6 +63,7 @@ export function createConnection(
   const key = new Tuple();
   key.load(words, row + ROW_REPLY);
   ct.publish(id, hash, key.hash());
+  ct.stats.insert++;
   return 0;
 }
 

@@ -69,7 +69,9 @@ export class TupleChooser {
     const { words } = ct.table;
     const own = id * ROW_WORDS;
     reply.load(words, own);
-    return !reply.equals(words, (element >> 1) * ROW_WORDS);
+    const isOther = !reply.equals(words, (element >> 1) * ROW_WORDS);
+    if (isOther) ct.stats.found++;
+    return isOther;
   }
 
   /** Takes over the mapping that the source has towards other destinations. */

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { NfStack, hex } from '../../../support/nf-stack.ts';
+import { TcpPath } from '../../../support/tcp-path.ts';
 
 interface Step {
   name: string;
@@ -24,59 +25,7 @@ const RULES = `table inet t {
   chain forwarded { type filter hook forward priority 0; ct state invalid accept; }
 }
 `;
-const FLAGS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32 };
 const MATCHED: Record<string, number> = { inv: 1, est: 2, rel: 4, new: 8 };
-
-function put32(bytes: Uint8Array, at: number, value: number): void {
-  new DataView(bytes.buffer).setUint32(at, value);
-}
-
-/** Fills in the TCP checksum of a 14 + 20 + n frame. */
-function checksum(frame: Uint8Array): void {
-  const view = new DataView(frame.buffer);
-  const lenBytes = frame.length - 34;
-  view.setUint16(50, 0);
-  let sum = 6 + lenBytes;
-  for (let i = 26; i < frame.length; i += 2) sum += view.getUint16(i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  view.setUint16(50, ~sum & 0xffff);
-}
-
-/** A segment of a path ("cSA": client, SYN+ACK) with sequence numbers kept as two hosts would. */
-class Path {
-  private readonly next = { c: 1000, s: 5000 };
-  private readonly seen = { c: 0, s: 0 };
-
-  segment(word: string, clientPort: number): { frame: Uint8Array; from: number } {
-    const side = word.charAt(0) as 'c' | 's';
-    const peer = side === 'c' ? 's' : 'c';
-    const flags = [...word.slice(1)].reduce((bits, letter) => bits | FLAGS[letter], 0);
-    const frame = hex(
-      '020000000101020000000102080045000028000100004006af23c0a801020a0000024e2100500000000000000000500000000000' +
-        '0000',
-    );
-    frame[47] = flags;
-    frame[48] = 0xfa;
-    frame[49] = 0xf0;
-    const view = new DataView(frame.buffer);
-    if (side === 's') {
-      view.setUint32(26, 0x0a000002);
-      view.setUint32(30, 0xc0a80102);
-    }
-    view.setUint16(34, side === 'c' ? clientPort : 80);
-    view.setUint16(36, side === 'c' ? 80 : clientPort);
-    put32(frame, 38, this.next[side]);
-    put32(
-      frame,
-      42,
-      (flags & 16) !== 0 ? (this.seen[side] === 0 ? this.next[peer] : this.seen[side]) : 0,
-    );
-    this.next[side] += (flags & 3) !== 0 ? 1 : 0;
-    this.seen[peer] = this.next[side];
-    checksum(frame);
-    return { frame, from: side === 'c' ? 0 : 1 };
-  }
-}
 
 /** `2 tcp 6 119 SYN_SENT sport=… ` of the recording, from our line. */
 function short(line: string): string {
@@ -108,7 +57,7 @@ describe('TCP states as Linux 6.1 recorded them', () => {
       const frame = hex(step.in.frame);
       const view = new DataView(frame.buffer);
       const clientPort = view.getUint16(step.in.port === 'c' ? 34 : 36);
-      const path = new Path();
+      const path = new TcpPath();
       let seconds = 0.1;
       for (const word of recording.paths[step.name.split(':')[0]]) {
         const { frame: bytes, from } = path.segment(word, clientPort);
