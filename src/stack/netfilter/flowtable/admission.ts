@@ -23,7 +23,8 @@ import {
   SEEN_WORDS,
 } from '../conntrack/table.ts';
 import type { Connection } from '../conntrack/table.ts';
-import { TCP_ESTABLISHED, TH_FIN, TH_RST } from '../conntrack/tcp-table.ts';
+import { IP_CT_NEW, IP_CT_RELATED } from '../conntrack/ctinfo.ts';
+import { TCP_ESTABLISHED, TCP_SYN_RECV, TH_FIN, TH_RST } from '../conntrack/tcp-table.ts';
 import { FLAG_BE_LIBERAL, S_FLAGS } from '../conntrack/tcp-window.ts';
 import { IPPROTO_TCP, IPPROTO_UDP, T_DST, T_META, tupleAddress } from '../conntrack/tuple.ts';
 import { FLOWTABLE_ADD_PS } from '../costs.ts';
@@ -38,11 +39,14 @@ import type { FlowTable } from './flowtable.ts';
 
 export class Admission {
   private readonly table: FlowTable;
+  /** As in 2017 (spec B.1): once packets have passed both ways, whatever the TCP handshake still lacks. */
+  private readonly isRfc: boolean;
   /** Sides in use, by route; they go with it. */
   private readonly shared = new WeakMap<Route, FlowSide[]>();
 
   constructor(table: FlowTable) {
     this.table = table;
+    this.isRfc = table.settings.form === 'rfc';
   }
 
   /** Whether a flow was made. */
@@ -68,12 +72,15 @@ export class Admission {
     const protocol = (words[row + T_META] >> 8) & 0xff;
     if (protocol === IPPROTO_TCP) {
       const flags = bytes[skb.transportAt + 13];
-      const established =
-        words[row + C_TCP_STATE] === TCP_ESTABLISHED && (status & IPS_ASSURED) !== 0;
+      const tcpState = words[row + C_TCP_STATE];
+      const established = this.isRfc
+        ? tcpState === TCP_SYN_RECV || tcpState === TCP_ESTABLISHED
+        : tcpState === TCP_ESTABLISHED && (status & IPS_ASSURED) !== 0;
       if ((flags & (TH_FIN | TH_RST)) !== 0 || !established) return 'tcp-not-established';
     } else if (protocol !== IPPROTO_UDP) return 'protocol';
     if ((status & (IPS_HELPER | IPS_SEQ_ADJUST | IPS_NAT_CLASH)) !== 0) return 'helper';
     if ((status & IPS_CONFIRMED) === 0) return 'unconfirmed';
+    if (this.isRfc && (skb.ctinfo === IP_CT_NEW || skb.ctinfo === IP_CT_RELATED)) return 'new';
     return (status & IPS_OFFLOAD) !== 0 ? 'offloaded-already' : null;
   }
 

@@ -12,6 +12,8 @@ export const ADMISSION_REFUSALS = [
   'protocol',
   'helper',
   'unconfirmed',
+  /** Only with nf_flowtable_rfc_offload: no packet of the other side yet. */
+  'new',
   'offloaded-already',
   'no-return-route',
   'conntrack-dying',

@@ -13,7 +13,8 @@ import { FlowTable, makeQueues } from './flowtable.ts';
 import type { OffloadQueues } from './flowtable.ts';
 
 /**
- * Not a parameter of Linux: flowtables that are made while it is 1 offload as the RFC of 2017 did (offload-form.ts, 'rfc').
+ * Not a parameter of Linux: flowtables that are made while it is 1 admit flows and offload as the RFC of 2017 did (admission.ts;
+ * offload-form.ts, 'rfc').
  * A flowtable keeps what it was made with.
  */
 const RFC_SYSCTL = 'net.netfilter.nf_flowtable_rfc_offload';

@@ -49,7 +49,7 @@ export class Cursor {
   }
 
   expect(text: string): Token {
-    if (!this.is(text)) this.fail(text.length === 1 && !/\w/.test(text) ? `'${text}'` : text);
+    if (!this.is(text)) this.fail('{}()[]=$'.includes(text) ? `'${text}'` : text);
     return this.next();
   }
 

@@ -279,6 +279,37 @@ describe('the RFC form, by switch', () => {
   });
 });
 
+describe('the admission of 2017 (nf_flowtable_rfc_offload)', () => {
+  const rfcRouter = (): NfStack => {
+    const stack = new NfStack(['rc', 'rs']);
+    stack.sysctl.set('net.netfilter.nf_conntrack_checksum', '0');
+    stack.sysctl.set('net.netfilter.nf_flowtable_rfc_offload', '1');
+    expect(stack.nf.nft.load(rules(''))).toBe('');
+    return stack;
+  };
+
+  it('E.32: TCP by the SYN-ACK', () => {
+    const stack = rfcRouter();
+    stack.send(frame('syn'), 0);
+    expect(stack.nf.flowtables.list()[0].liveCount).toBe(0);
+    stack.send(frame('syn-ack'), 1);
+    expect(stack.nf.flowtables.list()[0].liveCount).toBe(1);
+    expect(stack.send(frame('ack'), 0).path).toBe('fast');
+    // A FIN ends it, and what follows does not make it anew.
+    expect(stack.send(frame('fin c'), 0).path).toBe('classic');
+    stack.at(3);
+    expect(stack.nf.flowtables.list()[0].liveCount).toBe(0);
+  });
+
+  it('a flowtable keeps what it was made with', () => {
+    const stack = rfcRouter();
+    stack.sysctl.set('net.netfilter.nf_flowtable_rfc_offload', '0');
+    stack.send(frame('syn'), 0);
+    stack.send(frame('syn-ack'), 1);
+    expect(stack.nf.flowtables.list()[0].liveCount).toBe(1);
+  });
+});
+
 /** A driver with room for some entries, that answers late and fails now and then. */
 class WaywardDriver {
   readonly entries = new Set<number>();
