@@ -39,7 +39,7 @@ export interface TunStack {
   linkAdded(tun: TunDevice): void;
 }
 
-/** A network namespace, as TUNGETDEVNETNS opens it: there is one. */
+/** The namespace that the driver is of, as TUNGETDEVNETNS opens it (tun devices stay in it: namespaces.ts). */
 export interface NetnsFile {
   readonly kind: 'netns';
 }
