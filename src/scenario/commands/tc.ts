@@ -170,7 +170,7 @@ function runFilter(words: string[], options: ListOptions, ctx: CommandContext): 
     const selector = readSelector(words);
     const { chain, pref, handle, protocol } = selector;
     const block = blockOf(selector, ctx);
-    return answerText(control.deleteFilter(block, chain, pref, handle, protocol), true);
+    return answerText(control.filters.delete(block, { chain, pref, handle, protocol }), true);
   }
   if (verb !== 'add' && verb !== 'replace' && verb !== 'change') return unknownVerb(verb, 'filter');
   const spec = parseTcFilter(new Words('tc', lineOf(words)));
@@ -180,7 +180,7 @@ function runFilter(words: string[], options: ListOptions, ctx: CommandContext): 
   if (shared === null) selector.dev = rule.device;
   else selector.block = Number(shared[1]);
   selector.direction = rule.direction;
-  return answerText(control.setFilter(blockOf(selector, ctx), spec, verb), true);
+  return answerText(control.filters.set(blockOf(selector, ctx), spec, verb), true);
 }
 
 function runChain(words: string[], options: ListOptions, ctx: CommandContext): CommandResult {
@@ -189,9 +189,9 @@ function runChain(words: string[], options: ListOptions, ctx: CommandContext): C
   if (SHOW.includes(verb)) return ok(listChains(selector, options, ctx));
   const block = blockOf(selector, ctx);
   const { tc: control } = ctx.stack;
-  if (verb === 'add') return answerText(control.addChain(block, selector.chain), true);
+  if (verb === 'add') return answerText(control.filters.addChain(block, selector.chain), true);
   if (verb === 'del' || verb === 'delete')
-    return answerText(control.deleteChain(block, selector.chain), true);
+    return answerText(control.filters.deleteChain(block, selector.chain), true);
   return unknownVerb(verb, 'chain');
 }
 

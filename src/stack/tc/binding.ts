@@ -15,9 +15,8 @@ import { OK, refuse } from '../answer.ts';
 import type { Answer } from '../answer.ts';
 import type { Direction, TcBlock, TcFilter } from './block.ts';
 import { ruleOf } from './flow-rule-of.ts';
+import type { RuleContext } from './flow-rule-of.ts';
 import type { FilterOffload, FilterPlace } from './offload.ts';
-
-type RuleContext = Parameters<typeof ruleOf>[2];
 
 export class BlockBinding {
   private readonly offload: FilterOffload;
