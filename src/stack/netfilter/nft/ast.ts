@@ -96,7 +96,7 @@ export type Statement =
   | MatchStatement
   | { kind: 'counter'; values: Float64Array }
   | { kind: 'counter-name'; name: string; start: number; end: number }
-  | { kind: 'quota'; quota: QuotaLimit }
+  | { kind: 'quota'; quota: QuotaLimit; start: number; end: number }
   | { kind: 'quota-name'; name: string; start: number; end: number }
   | { kind: 'accept' }
   | { kind: 'drop' }

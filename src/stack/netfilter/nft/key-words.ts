@@ -43,6 +43,7 @@ export function writeName(name: string, words: Int32Array, at: number, fill: num
     words[at + word] = value;
   }
 }
+
 /** The key that words stand for: what a rule has added. */
 export function readKey(types: Types, words: Int32Array): Rhs {
   let at = 0;

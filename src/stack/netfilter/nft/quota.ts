@@ -58,6 +58,11 @@ export function parseQuotaBody(cursor: Cursor, name: string, place: Place): Quot
   return { name, place, ...limit };
 }
 
+/** More used than there is, which the kernel refuses (nft_quota_do_init). */
+export function isOverdrawn({ bytes, used }: QuotaLimit): boolean {
+  return used[0] > bytes;
+}
+
 /** Whether a packet of this length matches; it uses the quota either way. */
 export function quotaMatches(quota: QuotaLimit, lenBytes: number): boolean {
   quota.used[0] += lenBytes;

@@ -138,8 +138,11 @@ function parseCounter(cursor: Cursor): Statement {
 }
 
 function parseQuota(cursor: Cursor): Statement {
-  cursor.next();
-  if (!cursor.take('name')) return { kind: 'quota', quota: parseQuotaLimit(cursor) };
+  const { start } = cursor.next();
+  if (!cursor.take('name')) {
+    const quota = parseQuotaLimit(cursor);
+    return { kind: 'quota', quota, start, end: cursor.tokens[cursor.at - 1].end };
+  }
   const name = cursor.word();
   return { kind: 'quota-name', name: name.text, start: name.start, end: name.end };
 }

@@ -56,7 +56,7 @@ export function parseSetBody(
     } else if (cursor.take('flags')) parseFlags(cursor, spec);
     else if (cursor.take('size')) spec.size = cursor.number();
     else if (cursor.take('comment')) spec.comment = cursor.word().text;
-    else if (cursor.take('policy')) spec.policyMemory = cursor.word().text === 'memory';
+    else if (cursor.take('policy')) spec.policyMemory = parsePolicy(cursor);
     else if (cursor.take('timeout')) {
       spec.timeoutMs = parseTime(cursor);
       spec.hasTimeout = true;
@@ -66,7 +66,7 @@ export function parseSetBody(
     else if (cursor.take('elements')) {
       cursor.expect('=');
       elements = takeBraced(cursor);
-    } else if (LATER.has(cursor.token.text)) unsupported(cursor.token);
+    } else if (NOT_MODELLED.has(cursor.token.text)) unsupported(cursor.token);
     else cursor.fail();
     if (!cursor.is('}') && !cursor.atEnd) cursor.fail();
     cursor.skipSeparators();
@@ -78,7 +78,8 @@ export function parseSetBody(
   return spec;
 }
 
-const LATER = new Set('typeof auto-merge quota'.split(' '));
+/** What nft takes in a set's body and the model does not have. */
+const NOT_MODELLED = new Set('typeof auto-merge quota'.split(' '));
 
 function parseTypes(cursor: Cursor, spec: SetSpec): void {
   spec.keyTypes = parseTypeList(cursor);
@@ -101,6 +102,13 @@ function parseType(cursor: Cursor): TypeName {
   if (!SET_TYPES.has(token.text as TypeName))
     throw new NftError(`unknown datatype ${token.text}`, token.start, token.end);
   return token.text as TypeName;
+}
+
+/** Whether the set is to save memory. */
+function parsePolicy(cursor: Cursor): boolean {
+  if (cursor.take('memory')) return true;
+  if (!cursor.take('performance')) cursor.fail('memory or performance');
+  return false;
 }
 
 function parseFlags(cursor: Cursor, spec: SetSpec): void {

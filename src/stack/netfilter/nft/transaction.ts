@@ -1,7 +1,7 @@
 // Changes of the rule set: commands are applied to a copy, which replaces the rule set only when all of them could be done
 // (nf_tables' batch). Refusals carry the kernel's errno text and the place in the source that nft underlines.
 
-import { EEXIST, ENOENT, EOPNOTSUPP, EPROTO } from '../../../../driver/errno.ts';
+import { EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPROTO } from '../../../../driver/errno.ts';
 import type { Binding } from '../flowtable/binding.ts';
 import type { Place, SetElement, Statement } from './ast.ts';
 import type { ChainSpec, CounterSpec, FlowTableSpec } from './block-parser.ts';
@@ -14,6 +14,7 @@ import { chainOf, tableOf } from './lookup.ts';
 import { refuseByKernel } from './refusal.ts';
 import { needsConntrack } from './compile.ts';
 import type { NamedObject } from './objects.ts';
+import { isOverdrawn } from './quota.ts';
 import type { QuotaSpec } from './quota.ts';
 import { applyDelete, applyFlush } from './deletion.ts';
 import { addSet, changeElements } from './set-transaction.ts';
@@ -99,7 +100,7 @@ function applyAdd(
     for (const quota of command.quotas) addQuota(table, quota, command, changes);
     for (const helper of command.helpers) addHelper(table, helper, command, changes);
     for (const set of command.sets)
-      addSet(table, set, command.verb === 'create', command.place, changes);
+      addSet(table, set, command.verb === 'create', set.place, changes);
     for (const ft of command.flowtables) addFlowTable(table, ft, ft.place, command, check);
     for (const chain of command.chains) addRules(table, chain, changes);
     return;
@@ -222,6 +223,8 @@ function tellObject(table: Table, named: NamedObject, changes: Change[]): void {
 function addQuota(table: Table, spec: QuotaSpec, command: Command, changes: Change[]): void {
   const old = table.quota(spec.name);
   if (old !== undefined && command.verb === 'create') refuseByKernel(EEXIST, spec.place);
+  if (isOverdrawn(spec))
+    refuseByKernel(EINVAL, command.object === 'table' ? spec.place : command.place);
   const { name, over, bytes, used } = spec;
   const quota = { name, handle: old?.handle ?? table.nextHandle++, over, bytes, used };
   if (old === undefined) table.quotas.push(quota);
@@ -323,6 +326,7 @@ function makeRule(table: Table, chain: Chain, statements: Statement[]): Chain['r
     if (s.kind === 'nat') checkNatMap(table, s);
     if (s.kind === 'comment') comment = s.text;
     if (s.kind === 'counter-name' && table.counter(s.name) === undefined) refuseByKernel(ENOENT, s);
+    if (s.kind === 'quota' && isOverdrawn(s.quota)) refuseByKernel(EINVAL, s);
     if (s.kind === 'quota-name' && table.quota(s.name) === undefined) refuseByKernel(ENOENT, s);
     if (table.family === 'netdev') refuseTracking(s);
     if (s.kind === 'ct-set' && s.key === 'helper' && table.helper(s.name) === undefined)
