@@ -2,7 +2,6 @@
 // addresses are known.
 
 import type { FlowTable } from '../flowtable/flowtable.ts';
-import { loadInt32 } from '../../ip/address.ts';
 import type { Nat } from '../nat/nat.ts';
 import { helperOf } from '../conntrack/helpers.ts';
 import type {
@@ -17,18 +16,20 @@ import type {
 import { META_OIFNAME, SOURCE_CT, SOURCE_META, SOURCE_NETWORK } from './fields.ts';
 import type { Field } from './fields.ts';
 import { isTracked, partsOf, typesOf } from './fields.ts';
-import { first, isRange, last } from './key-order.ts';
-import { KeySet } from './key-set.ts';
-import { MAX_KEY_WORDS, wordsOf, writeKey } from './key-words.ts';
+import { first } from './key-order.ts';
+import type { KeySet } from './key-set.ts';
+import { wordsOf } from './key-words.ts';
 import { natAction } from './nat-action.ts';
+import { addressSet, bounds, keySetOf, numberSet, testOf } from './compile-data.ts';
 import * as op from './program.ts';
+import { rejectCodes } from './reject-codes.ts';
 import { NameSet, Program } from './program.ts';
 import type { Chain, Counter, Ruleset, Table } from './ruleset.ts';
 import { LiveSet, SetUpdater } from './live-set.ts';
 import { keysOf, valueOf } from './set-model.ts';
 import type { NamedSet } from './set-model.ts';
 import { compareScalars } from './types.ts';
-import type { Scalar, TypeName, Types } from './types.ts';
+import type { TypeName } from './types.ts';
 
 /** The program, and the address of every base chain. */
 export interface Compiled {
@@ -48,6 +49,8 @@ class Compiler {
   readonly entries = new Map<Chain, number>();
   readonly live = new Map<NamedSet, LiveSet>();
   private readonly words: number[] = [];
+  /** Names of the sets that rules of a table change: asked for every match. */
+  private readonly changedSets = new Map<Table, ReadonlySet<string>>();
   private readonly patches: Patch[] = [];
   private readonly runtime: (table: Table, name: string) => FlowTable;
   private readonly nat: Nat;
@@ -213,8 +216,9 @@ class Compiler {
   /** Whether a set's elements change while the program runs. */
   private isLive(table: Table, set: NamedSet): boolean {
     if (set.hasTimeout || set.dynamic || set.statements.length > 0) return true;
-    const isChange = (s: Statement): boolean => s.kind === 'set-update' && s.set.name === set.name;
-    return table.chains.some((c) => c.rules.some((r) => r.statements.some(isChange)));
+    let changed = this.changedSets.get(table);
+    if (changed === undefined) this.changedSets.set(table, (changed = setsChangedBy(table)));
+    return changed.has(set.name);
   }
 
   private liveOf(set: NamedSet): LiveSet {
@@ -342,101 +346,18 @@ class Compiler {
 /** Types whose values do not fit the register: they are looked up in sets. */
 const NOT_IN_REGISTER = new Set<TypeName>(['ifname', 'ipv6_addr', 'string', 'amount']);
 
+/** Names of the sets that rules of the table change. */
+function setsChangedBy(table: Table): Set<string> {
+  const names = new Set<string>();
+  for (const chain of table.chains)
+    for (const rule of chain.rules)
+      for (const s of rule.statements) if (s.kind === 'set-update') names.add(s.set.name);
+  return names;
+}
+
 function elementsOf(table: Table, rhs: Rhs): readonly Rhs[] {
   if (rhs.kind === 'set') return rhs.elements;
   return rhs.kind === 'named' ? keysOf(table.set(rhs.name)?.elements ?? []) : [rhs];
-}
-
-/** A set of these keys; slots are their places in the list. */
-function keySetOf(types: Types, keys: readonly Rhs[]): KeySet {
-  const set = new KeySet(types.map(wordsOf), keys.some(isRange));
-  const low = new Int32Array(MAX_KEY_WORDS);
-  const high = new Int32Array(MAX_KEY_WORDS);
-  for (const key of keys) {
-    writeKey(types, key, low, high);
-    set.insert(low, high, []);
-  }
-  return set;
-}
-
-/** Bounds of a right side as unsigned numbers. */
-function bounds(rhs: Rhs): [from: number, to: number] {
-  if (rhs.kind === 'value') return [rhs.value as number, rhs.value as number];
-  if (rhs.kind === 'range') return [rhs.from as number, rhs.to as number];
-  if (rhs.kind === 'prefix') {
-    const from = rhs.value as number;
-    return [from, from + 2 ** (32 - rhs.lenBits) - 1];
-  }
-  return [0, 0];
-}
-
-function testOf(s: MatchStatement): [test: number, from: number, to: number] {
-  const [from, to] = bounds(s.right);
-  switch (s.op) {
-    case 'any':
-      return [op.TEST_ANY, from | 0, 0];
-    case 'none':
-      return [op.TEST_NONE, from | 0, 0];
-    case '<':
-      return from === 0 ? [op.TEST_NOT_RANGE, 0, -1] : [op.TEST_RANGE, 0, (from - 1) | 0];
-    case '<=':
-      return [op.TEST_RANGE, 0, to | 0];
-    case '>':
-      return to === 0xffff_ffff ? [op.TEST_NOT_RANGE, 0, -1] : [op.TEST_RANGE, (to + 1) | 0, -1];
-    case '>=':
-      return [op.TEST_RANGE, from | 0, -1];
-    case '!=':
-      return from === to ? [op.TEST_NE, from | 0, 0] : [op.TEST_NOT_RANGE, from | 0, to | 0];
-    default:
-      return from === to ? [op.TEST_EQ, from | 0, 0] : [op.TEST_RANGE, from | 0, to | 0];
-  }
-}
-
-function numberSet(keys: readonly Rhs[]): Float64Array {
-  const pairs = keys.map(bounds);
-  pairs.sort((a, b) => a[0] - b[0]);
-  return Float64Array.from(pairs.flat());
-}
-
-function addressSet(keys: readonly Rhs[]): Uint32Array {
-  return Uint32Array.from(
-    keys.flatMap((e) => [...addressWords(first(e)), ...addressWords(last(e))]),
-  );
-}
-
-function addressWords(address: Scalar): number[] {
-  return [0, 4, 8, 12].map((at) => loadInt32(address as Uint8Array, at) >>> 0);
-}
-
-const ICMP_CODES: Record<string, number> = {
-  'net-unreachable': 0,
-  'host-unreachable': 1,
-  'prot-unreachable': 2,
-  'port-unreachable': 3,
-  'net-prohibited': 9,
-  'host-prohibited': 10,
-  'admin-prohibited': 13,
-};
-const ICMPV6_CODES: Record<string, number> = {
-  'no-route': 0,
-  'admin-prohibited': 1,
-  'addr-unreachable': 3,
-  'port-unreachable': 4,
-};
-const ICMPX_CODES: Record<string, readonly [number, number]> = {
-  'no-route': [0, 0],
-  'host-unreachable': [1, 3],
-  'port-unreachable': [3, 4],
-  'admin-prohibited': [13, 1],
-};
-
-/** ICMP type and code, ICMPv6 type and code. */
-function rejectCodes(type: string, code: string): [number, number, number, number] {
-  if (type === 'tcp reset') return [-1, 0, 0, 0];
-  if (type === 'icmp') return [3, ICMP_CODES[code] ?? 3, 1, 4];
-  if (type === 'icmpv6') return [3, 3, 1, ICMPV6_CODES[code] ?? 4];
-  const [four, six] = ICMPX_CODES[code] ?? [3, 4];
-  return [3, four, 1, six];
 }
 
 /** Compiles a whole rule set. `runtime` finds the running flowtable of a name. */
