@@ -29,7 +29,7 @@ const NEIGHBOURS = [
   'ip neigh replace 10.0.1.1 lladdr 02:00:00:00:00:02 dev p1 nud permanent',
 ];
 
-class Machine {
+class SoakedCard {
   readonly testbed: Testbed;
   /** Most entries that the card held at once. */
   most = 0;
@@ -129,25 +129,25 @@ describe('soak: thousands of entries in the card', () => {
     { seed: 3, flowEntries: 2048, name: 'with room for fewer than half' },
   ])('seed $seed, a table $name', ({ seed, flowEntries }) => {
     const random = new Random(seed * 7919);
-    const machine = new Machine(flowEntries);
-    machine.establish();
+    const card = new SoakedCard(flowEntries);
+    card.establish();
     const full = flowEntries < 2 * FLOWS;
-    expect(machine.most).toBeGreaterThan(full ? 1900 : 2 * FLOWS - 100);
-    expect(machine.most).toBeLessThanOrEqual(flowEntries);
+    expect(card.most).toBeGreaterThan(full ? 1900 : 2 * FLOWS - 100);
+    expect(card.most).toBeLessThanOrEqual(flowEntries);
     for (let round = 0; round < ROUNDS; round++) {
       for (let i = 0; i < PACKETS_PER_ROUND; i++)
-        machine.send(random.below(FLOWS), random.below(2) === 1);
-      machine.blow(random.below(6), random.below(2));
-      machine.look();
+        card.send(random.below(FLOWS), random.below(2) === 1);
+      card.blow(random.below(6), random.below(2));
+      card.look();
     }
-    machine.rest();
+    card.rest();
   });
 
   it('the driver is unbound from a full card, and from the other port while its link is down', () => {
-    const machine = new Machine(8192);
-    const { testbed } = machine;
-    machine.establish();
-    expect(machine.most).toBeGreaterThan(2 * FLOWS - 100);
+    const card = new SoakedCard(8192);
+    const { testbed } = card;
+    card.establish();
+    expect(card.most).toBeGreaterThan(2 * FLOWS - 100);
     twinRemove(testbed.devices[1]);
     testbed.advance(PS_PER_S);
     testbed.nic.checkInvariants();

@@ -148,6 +148,17 @@ describe('devlink of the reference driver', () => {
     expect(out(`devlink resource show pci/0000:01:00.1`)).toContain('flow_director size 2046 ');
   });
 
+  it('instances are in the initial namespace, and stay there when their port leaves', () => {
+    sh('ip netns add red');
+    sh('ip link set p0 netns red');
+    expect(out('ip netns exec red devlink dev show')).toBe('');
+    expect(out('ip netns exec red devlink dev info pci/0000:01:00.0')).toBe(
+      'kernel answers: No such device\n',
+    );
+    expect(out('ip netns exec red devlink port show p1')).toBe('Netdevice "p1" not found\n');
+    expect(out('devlink dev show')).toBe('pci/0000:01:00.0\npci/0000:01:00.1\n');
+  });
+
   it('refuses what it has not', () => {
     const handle = 'pci/0000:01:00.0';
     expect(sh(`devlink dev eswitch show ${handle}`).status).toBe(1);

@@ -1,8 +1,8 @@
 // What the objects of devlink share: handles, options, error texts of devlink(8) from iproute2 6.1.0, and the two forms of a listing.
 
-import type { Devlink, DevlinkPort } from '../../../../driver/devlink.ts';
+import type { Devlink, DevlinkPort, DevlinkRegistry } from '../../../../driver/devlink.ts';
 import { ENODEV, strerror } from '../../../../driver/errno.ts';
-import type { Kernel } from '../../../../driver/kernel.ts';
+import type { NetNamespace } from '../../../../driver/net-namespace.ts';
 import type { ExtAck } from '../../../../driver/netdev.ts';
 import { failed, ok } from '../command.ts';
 import type { CommandResult } from '../command.ts';
@@ -19,7 +19,9 @@ export interface DevlinkFlags {
 export interface DevlinkCall {
   words: string[];
   flags: DevlinkFlags;
-  kernel: Kernel;
+  /** The instances of the namespace that the command runs in. */
+  devlinks: DevlinkRegistry;
+  net: NetNamespace;
 }
 
 export type DevlinkRunner = (call: DevlinkCall) => CommandResult;
@@ -66,7 +68,7 @@ export function takeDevlink(call: DevlinkCall): Devlink | null {
       'Wrong identification string format.\n' +
         `Devlink identification ("bus_name/dev_name") "${word}" is invalid\n`,
     );
-  return call.kernel.devlinks.find(parts[0], parts[1]);
+  return call.devlinks.find(parts[0], parts[1]);
 }
 
 /** Takes `bus/name/index` or the name of a network device: the port, or null when there is none. */
@@ -74,8 +76,8 @@ export function takePort(call: DevlinkCall): { devlink: Devlink; port: DevlinkPo
   const word = call.words.shift() ?? '';
   const parts = word.split('/');
   if (parts.length === 1) {
-    const dev = call.kernel.dev_get_by_name(word);
-    const found = dev === null ? null : call.kernel.devlinks.portOf(dev);
+    const dev = call.net.byName(word);
+    const found = dev === null ? null : call.devlinks.portOf(dev);
     if (found === null) throw new DevlinkUsageError(`Netdevice "${word}" not found\n`);
     return found;
   }
@@ -89,7 +91,7 @@ export function takePort(call: DevlinkCall): { devlink: Devlink; port: DevlinkPo
       `Port index "${parts[2]}" is not a number or not within range\n` +
         `Port identification "${word}" is invalid\n`,
     );
-  const devlink = call.kernel.devlinks.find(parts[0], parts[1]);
+  const devlink = call.devlinks.find(parts[0], parts[1]);
   const port = devlink?.ports.find(({ index }) => index === Number(parts[2]));
   return devlink === null || port === undefined ? null : { devlink, port };
 }

@@ -40,7 +40,7 @@ export function runDev(call: DevlinkCall): CommandResult {
 
 /** One instance by its handle, or all; null when the handle names none. */
 function chosen(call: DevlinkCall): readonly Devlink[] | null {
-  if (!hasHandle(call.words)) return call.kernel.devlinks.all();
+  if (!hasHandle(call.words)) return call.devlinks.all();
   const devlink = takeDevlink(call);
   return devlink === null ? null : [devlink];
 }
@@ -127,7 +127,7 @@ function runParam(call: DevlinkCall): CommandResult {
 
 function showParam(call: DevlinkCall): CommandResult {
   if (!hasHandle(call.words)) {
-    const devices = call.kernel.devlinks.all().filter(({ params }) => params.length > 0);
+    const devices = call.devlinks.all().filter(({ params }) => params.length > 0);
     return listing(
       call.flags,
       'param',

@@ -3,6 +3,7 @@
 //
 // Left out: sb, dpipe, rate, lc, monitor (refused as an unknown object is), -v, batch files.
 
+import { DevlinkRegistry } from '../../../../driver/devlink.ts';
 import { failed, ok } from '../command.ts';
 import type { CommandContext, CommandResult, ShellCommand } from '../command.ts';
 import { DevlinkUsageError, pick } from './args.ts';
@@ -43,7 +44,11 @@ export const devlink: ShellCommand = {
     const run = pick(OBJECTS, object);
     if (run === undefined) return failed(1, `Object "${object}" not found\n`);
     try {
-      return run({ words, flags, kernel: ctx.kernel });
+      const { net } = ctx.stack;
+      // Drivers' instances are in the initial namespace, wherever their ports have gone; no other has any.
+      const isInitial = net === ctx.kernel.initNet;
+      const devlinks = isInitial ? ctx.kernel.devlinks : new DevlinkRegistry();
+      return run({ words, flags, devlinks, net });
     } catch (error) {
       if (error instanceof DevlinkUsageError) return failed(1, error.message);
       throw error;

@@ -33,7 +33,7 @@ export function runHealth(call: DevlinkCall): CommandResult {
 
 function show(call: DevlinkCall): CommandResult {
   if (!hasHandle(call.words)) {
-    const devices = call.kernel.devlinks.all().filter(({ reporters }) => reporters.length > 0);
+    const devices = call.devlinks.all().filter(({ reporters }) => reporters.length > 0);
     const entries = devices.map((devlink) => entryOf(devlink, devlink.reporters));
     return listing(call.flags, 'health', entries);
   }

@@ -12,7 +12,7 @@ import type { DevlinkCall, Entry } from './args.ts';
 export function runPort(call: DevlinkCall): CommandResult {
   requireShow(call);
   if (!hasHandle(call.words)) {
-    const entries = call.kernel.devlinks
+    const entries = call.devlinks
       .all()
       .flatMap((devlink) => devlink.ports.map((port) => portEntry(devlink, port)));
     return listing(call.flags, 'port', entries);
@@ -59,10 +59,10 @@ export function runRegion(call: DevlinkCall): CommandResult {
       );
     takeOptions(call.words, []);
   }
-  const entries = call.kernel.devlinks.all().flatMap(regionEntries);
+  const entries = call.devlinks.all().flatMap(regionEntries);
   if (wanted === null) return listing(call.flags, 'regions', entries);
   const [bus, name] = wanted.split('/');
-  if (call.kernel.devlinks.find(bus, name) === null) return noDevice();
+  if (call.devlinks.find(bus, name) === null) return noDevice();
   const found = entries.filter(({ handle }) => handle === wanted);
   return found.length === 0 ? refused(EINVAL) : listing(call.flags, 'regions', found);
 }

@@ -79,7 +79,7 @@ function show<T>(call: DevlinkCall, kind: Kind<T>): CommandResult {
   };
   const section = kind.option.name === 'trap' ? 'trap' : `trap_${kind.option.name}`;
   if (!hasHandle(call.words)) {
-    const devices = call.kernel.devlinks.all().filter((one) => kind.list(one).length > 0);
+    const devices = call.devlinks.all().filter((one) => kind.list(one).length > 0);
     return listing(
       call.flags,
       section,
