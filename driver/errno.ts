@@ -24,11 +24,14 @@ export const ERANGE = 34;
 export const EPROTO = 71;
 export const ELOOP = 40;
 export const EBADFD = 77;
+export const EOVERFLOW = 75;
 export const EMSGSIZE = 90;
 export const EPROTONOSUPPORT = 93;
 export const EOPNOTSUPP = 95;
 export const EADDRNOTAVAIL = 99;
 export const ENETDOWN = 100;
+export const ENOTCONN = 107;
+export const EINPROGRESS = 115;
 export const ENETUNREACH = 101;
 export const ENOBUFS = 105;
 export const ETIMEDOUT = 110;
@@ -59,11 +62,14 @@ const NAMES: Record<number, readonly [name: string, text: string]> = {
   [EPROTO]: ['EPROTO', 'Protocol error'],
   [ELOOP]: ['ELOOP', 'Too many levels of symbolic links'],
   [EBADFD]: ['EBADFD', 'File descriptor in bad state'],
+  [EOVERFLOW]: ['EOVERFLOW', 'Value too large for defined data type'],
   [EMSGSIZE]: ['EMSGSIZE', 'Message too long'],
   [EPROTONOSUPPORT]: ['EPROTONOSUPPORT', 'Protocol not supported'],
   [EOPNOTSUPP]: ['EOPNOTSUPP', 'Operation not supported'],
   [EADDRNOTAVAIL]: ['EADDRNOTAVAIL', 'Cannot assign requested address'],
   [ENETDOWN]: ['ENETDOWN', 'Network is down'],
+  [ENOTCONN]: ['ENOTCONN', 'Transport endpoint is not connected'],
+  [EINPROGRESS]: ['EINPROGRESS', 'Operation now in progress'],
   [ENETUNREACH]: ['ENETUNREACH', 'Network is unreachable'],
   [ENOBUFS]: ['ENOBUFS', 'No buffer space available'],
   [ETIMEDOUT]: ['ETIMEDOUT', 'Connection timed out'],

@@ -58,6 +58,7 @@ import { attachClassifier } from './tc/classify.ts';
 import type { EgressHooks } from './tc/egress.ts';
 import { TrafficControl } from './tc/control.ts';
 import { TraceStep } from './trace-steps.ts';
+import type { Datapaths } from './openvswitch/datapaths.ts';
 import type { TunDevice } from './tun/tun-device.ts';
 import { pushVlanTag } from './vlan-tag.ts';
 import { TunDriver } from './tun/tun-driver.ts';
@@ -107,6 +108,8 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
   egress: EgressHooks | null = null;
   observer: StackObserver;
   trace: TraceSink | null = null;
+  /** Open vSwitch datapaths; null while nobody has asked for one. */
+  datapaths: Datapaths | null = null;
   /** What attachNetfilter() returned (src/stack/netfilter/index.ts); null without netfilter. */
   netfilter: object | null = null;
 
@@ -211,8 +214,14 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     }
     const vlanId = skb.vlanTci < 0 ? 0 : skb.vlanTci & 0xfff;
     const port = this.bridges.portOf(dev);
-    if (vlanId !== 0 && (port === null || this.links.vlanFor(dev, vlanId) !== null)) {
+    const place = this.datapaths?.placeOf(dev) ?? null;
+    const isPort = port !== null || place !== null;
+    if (vlanId !== 0 && (!isPort || this.links.vlanFor(dev, vlanId) !== null)) {
       this.deliverVlan(skb, dev);
+      return;
+    }
+    if (place !== null && place.vport.type !== 'internal') {
+      this.datapaths?.receive(skb, place);
       return;
     }
     if (port !== null) {
@@ -371,6 +380,7 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
     else if (event === 'unregister') this.deviceGone(dev);
     else for (const upper of this.links.vlansOn(dev)) upper.carrier = dev.carrier;
     this.bridges.netdevEvent(dev, event);
+    this.datapaths?.netdevEvent(dev, event);
     this.fib.invalidate();
     for (const notifier of this.notifiers) notifier.netdevEvent(dev, event);
     if (event === 'unregister') this.links.forget(dev);

@@ -42,6 +42,15 @@ export const StackDrop = {
   BRIDGE_RESERVED: 36,
   BRIDGE_VLAN: 37,
   BRIDGE_NO_PORT: 38,
+  OVS_MISS: 39,
+  OVS_UPCALL_LOST: 40,
+  OVS_ACTIONS: 41,
+  OVS_NO_PORT: 42,
+  OVS_DEFERRED: 43,
+  OVS_RECURSION: 44,
+  OVS_METER: 45,
+  OVS_CT: 46,
+  OVS_KEY: 47,
 } as const;
 export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
 
@@ -89,6 +98,15 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
   { name: 'bridge-reserved', text: 'pause frame on a bridge port: not forwarded' },
   { name: 'bridge-vlan', text: 'VLAN that the bridge port does not have' },
   { name: 'bridge-no-port', text: 'no port of the bridge to send it to (its own, down, or none)' },
+  { name: 'ovs-miss', text: 'no flow of the datapath: handed to userspace' },
+  { name: 'ovs-upcall-lost', text: 'no flow of the datapath, and nobody listens for upcalls' },
+  { name: 'ovs-actions', text: 'the actions of its datapath flow end without an output' },
+  { name: 'ovs-no-port', text: 'output to a datapath port that is not there or has no carrier' },
+  { name: 'ovs-deferred', text: 'more than nine deferred actions of one packet' },
+  { name: 'ovs-recursion', text: 'came back into datapaths more than five levels deep' },
+  { name: 'ovs-meter', text: 'dropped by a meter of the datapath' },
+  { name: 'ovs-ct', text: 'refused by the ct action' },
+  { name: 'ovs-key', text: 'no flow key can be extracted from it' },
 ];
 
 /** Which way software took a packet that it forwards. */

@@ -13,7 +13,8 @@ import {
   MAX_PACKET_BYTES,
   toEthernet,
 } from '../../capture/index.ts';
-import { FlowKey, extractFlowKey } from '../../stack/openvswitch/flow-key.ts';
+import { FlowKey } from '../../stack/openvswitch/flow-key.ts';
+import { extractFlowKey } from '../../stack/openvswitch/key-extract.ts';
 import type { KeyAttribute } from '../../stack/openvswitch/flow-key-text.ts';
 import { formatFlowKey, keyAttributes } from '../../stack/openvswitch/flow-key-text.ts';
 import { openCapture, writeAll } from '../capture-files.ts';

@@ -8,6 +8,7 @@ import { ethtool } from './ethtool/ethtool.ts';
 import { cat, echo } from './sysfs.ts';
 import { ip } from './ip.ts';
 import { nft } from './nft.ts';
+import { ovsDpctl } from './ovs-dpctl/ovs-dpctl.ts';
 import { sysctl } from './sysctl.ts';
 import { tc } from './tc.ts';
 import { tuntap } from './tuntap.ts';
@@ -16,9 +17,21 @@ import type { CommandContext, CommandResult, ShellCommand } from './command.ts';
 
 /** By name, in the order of `help`. */
 export const COMMANDS: ReadonlyMap<string, ShellCommand> = new Map(
-  [ip, bridge, nft, conntrack, flowtable, ethtool, devlink, sysctl, tc, tuntap, cat, echo].map(
-    (command) => [command.name, command],
-  ),
+  [
+    ip,
+    bridge,
+    nft,
+    conntrack,
+    flowtable,
+    ethtool,
+    devlink,
+    ovsDpctl,
+    sysctl,
+    tc,
+    tuntap,
+    cat,
+    echo,
+  ].map((command) => [command.name, command]),
 );
 
 /** Runs one command (its words) in a namespace of a machine: 127 for one that does not exist. */

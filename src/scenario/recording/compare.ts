@@ -7,7 +7,7 @@
 export interface Difference {
   step: string;
   timeS: number;
-  what: 'frame' | 'ct' | 'hooks' | 'command' | 'matched' | 'driver' | 'monitor';
+  what: 'frame' | 'ct' | 'hooks' | 'command' | 'matched' | 'driver' | 'monitor' | 'dump' | 'upcall';
   expected: string;
   found: string;
 }

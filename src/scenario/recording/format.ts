@@ -14,10 +14,15 @@ const setupCommand = z.union([
 
 const frame = z.looseObject({ port: z.string(), frame: z.string().regex(/^([0-9a-f]{2})*$/) });
 
+const hexBytes = z.string().regex(/^([0-9a-f]{2})*$/);
+
 const stepCommand = z.looseObject({
   cmd: z.string().optional(),
+  /** A flow of a datapath as attributes in hex. */
+  netlink: z.looseObject({ key: hexBytes, mask: hexBytes, actions: hexBytes }).optional(),
   stdin: z.string().optional(),
-  error: z.string().optional(),
+  /** What the command said, or the errno of a netlink request. */
+  error: z.union([z.string(), z.looseObject({ errno: z.number() })]).optional(),
 });
 
 const step = z.looseObject({
@@ -33,6 +38,10 @@ const step = z.looseObject({
   ctOf: z.record(z.string(), z.array(z.string())).optional(),
   hooks: z.record(z.string(), z.number()).optional(),
   driver: z.array(z.string()).optional(),
+  /** `ovs-dpctl dump-flows`, and the first lines of `ovs-dpctl show`. */
+  dump: z.array(z.string()).optional(),
+  dp: z.array(z.string()).optional(),
+  upcalls: z.array(z.unknown()).optional(),
   before: z.array(z.string()).optional(),
   after: z.looseObject({ ct: z.array(z.string()), matched: z.array(z.string()) }).optional(),
 });
@@ -42,7 +51,11 @@ export const recordingSchema = z.looseObject({
   about: z.string(),
   wires: z.record(
     z.string(),
-    z.looseObject({ device: z.string(), mac: z.string(), mtu: z.number().int() }),
+    z.union([
+      z.looseObject({ device: z.string(), mac: z.string(), mtu: z.number().int() }),
+      /** A device without a wire: frames go in and come out on the host's side. */
+      z.looseObject({ device: z.string(), internal: z.literal(true) }),
+    ]),
   ),
   setup: z.array(setupCommand),
   paths: z.record(z.string(), z.array(z.string())).optional(),
@@ -64,6 +77,9 @@ const KNOWN_KEYS = new Set([
   'ctOf',
   'hooks',
   'driver',
+  'dump',
+  'dp',
+  'upcalls',
   'before',
   'after',
   'ruleset',

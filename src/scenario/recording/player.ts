@@ -26,6 +26,7 @@ import { compareDriver } from './driver-log.ts';
 import { fromHex, toHex, uncomparedKeys } from './format.ts';
 import type { Recording, RecordingStep } from './format.ts';
 import { MatchWatch } from './match-watch.ts';
+import { OvsWatch } from './ovs-watch.ts';
 import { pathSegments } from './segments.ts';
 import type { Station } from './segments.ts';
 
@@ -83,6 +84,8 @@ class Player {
   private readonly recording: Recording;
   private readonly testbed: Testbed;
   private readonly ports: string[];
+  /** Ports without a wire, and their devices. */
+  private readonly internals: ReadonlyMap<string, string>;
   private readonly phaseS: number;
   private readonly out: OutFrame[] = [];
   private readonly differences: Difference[] = [];
@@ -90,6 +93,7 @@ class Player {
   private readonly flowIdleS: number;
   private readonly log: OffsimLog = [];
   private readonly watch: MatchWatch;
+  private readonly ovs: OvsWatch;
   private packetNumber = 0;
   private counters = new Map<string, number>();
   private ownAddresses = new Set<string>();
@@ -98,8 +102,13 @@ class Player {
     this.recording = recording;
     this.flowIdleS = flowIdleS;
     this.phaseS = phaseS;
-    this.ports = Object.keys(recording.wires);
-    const wires = Object.values(recording.wires);
+    const entries = Object.entries(recording.wires);
+    const wired = entries.flatMap(([port, wire]) => ('mac' in wire ? [{ ...wire, port }] : []));
+    this.ports = wired.map(({ port }) => port);
+    this.internals = new Map(
+      entries.flatMap(([port, wire]) => ('internal' in wire ? [[port, wire.device]] : [])),
+    );
+    const wires = wired as { device: string; mac: string; mtu: number }[];
     this.testbed = new Testbed({
       // A veth has no MAC filter and does not pad: neither may the ports of this machine.
       device: { txPadReset: false },
@@ -108,6 +117,7 @@ class Player {
     });
     wires.forEach((wire, index) => this.testbed.setMtu(index, wire.mtu));
     this.watch = new MatchWatch(this.testbed.stack.hooks);
+    this.ovs = new OvsWatch(this.testbed);
     this.testbed.onFrame = (frame) => {
       this.out.push({
         port: this.ports[frame.portIndex],
@@ -123,6 +133,10 @@ class Player {
     this.preset();
     for (const command of this.recording.setup) this.setUp(command);
     this.ownAddresses = this.addressesHex();
+    for (const [port, device] of this.internals)
+      this.ovs.watchInternal(device, (hex) => {
+        this.out.push({ port, hex, atPs: this.testbed.nowPs, taken: false });
+      });
     const steps = this.recording.steps;
     this.readCounters();
     steps.forEach((step, index) => {
@@ -171,12 +185,19 @@ class Player {
     if (step.before !== undefined) this.compareShort(step, step.before);
     this.watch.clear();
     for (const entry of step.run ?? IMPLIED_COMMANDS[step.name] ?? []) {
+      if ('netlink' in entry && entry.netlink !== undefined) {
+        const error = -this.ovs.put(entry.netlink);
+        const wanted = typeof entry.error === 'object' ? entry.error.errno : 0;
+        if (error !== wanted) this.differ(step.name, step.t, 'command', `${wanted}`, `${error}`);
+        continue;
+      }
       if (entry.cmd === undefined) continue;
       const result = this.runCommand(entry.cmd, entry.stdin);
-      const expected = entry.error ?? 'success';
+      const expected = typeof entry.error === 'string' ? entry.error : 'success';
       if ((result.status !== 0) !== (entry.error !== undefined))
         this.differ(step.name, step.t, 'command', expected, `${entry.cmd}: ${result.text}`);
     }
+    this.ovs.begin(step);
     if (step.in !== undefined) this.inject(step.in.port, fromHex(step.in.frame));
     this.testbed.advanceTo(this.testbed.nowPs + SETTLE_PS);
   }
@@ -185,7 +206,7 @@ class Player {
     if (step.in === undefined) return;
     const wires = this.recording.wires;
     const station = (port: string): Station => {
-      const near = fromHex((wires[port]?.mac ?? '').replaceAll(':', ''));
+      const near = fromHex(macOf(wires[port]).replaceAll(':', ''));
       const far = near.slice();
       far[5] = 2;
       return { nearMac: near, farMac: far };
@@ -201,6 +222,11 @@ class Player {
   }
 
   private inject(port: string, frame: Uint8Array): void {
+    const internal = this.internals.get(port);
+    if (internal !== undefined) {
+      this.ovs.sendInternal(internal, frame);
+      return;
+    }
     const index = this.ports.indexOf(port);
     if (index < 0) throw new Error(`no port '${port}' among the wires`);
     this.testbed.inject(index, this.testbed.nowPs, frame, 0, frame.length, ++this.packetNumber);
@@ -209,6 +235,9 @@ class Player {
   private compareStep(step: RecordingStep, nextPs: number): void {
     if (step.hooks !== undefined) this.compareHooks(step, step.hooks);
     if (step.ct !== undefined) this.compareConntrack(step, step.ct, nextPs);
+    if (OvsWatch.concerns(step))
+      for (const { what, expected, found } of this.ovs.differences(step))
+        this.differ(step.name, step.t, what, expected, found);
     for (const [name, listed] of Object.entries(step.ctOf ?? {}))
       this.compareConntrack(step, listed, nextPs, name);
     if (step.after !== undefined) {
@@ -416,6 +445,11 @@ class Player {
   ): void {
     this.differences.push({ step, timeS, what, expected, found });
   }
+}
+
+/** Address of a wire's near end. */
+function macOf(wire: Recording['wires'][string] | undefined): string {
+  return wire !== undefined && 'mac' in wire ? String(wire.mac) : '';
 }
 
 function equal(a: string, b: string): boolean {

@@ -112,7 +112,15 @@ export class Ipv4Output {
       return;
     }
     if (skb.fragMaxBytes > 0 && skb.fragMaxBytes < mtuBytes) mtuBytes = skb.fragMaxBytes;
-    const headerBytes = (bytes[at] & 15) * 4;
+    this.cut(skb, mtuBytes, (piece) => {
+      stack.neigh.output(piece, out, route);
+    });
+  }
+
+  /** Sends a packet (skb.at at its header) as fragments of at most `mtuBytes`, each through `send`. Takes the packet. */
+  cut(skb: SkBuff, mtuBytes: number, send: (piece: SkBuff) => void): void {
+    const { stack } = this;
+    const headerBytes = (skb.bytes[skb.at] & 15) * 4;
     const roomBytes = mtuBytes - headerBytes;
     if (roomBytes < 8) {
       stack.drop(skb, StackDrop.PKT_TOO_BIG);
@@ -121,15 +129,14 @@ export class Ipv4Output {
     const sizes =
       fittingSizes(skb.fragSizes, roomBytes) ?? cutSizes(skb.lenBytes - headerBytes, roomBytes);
     if (stack.trace !== null) stack.step(skb, TraceStep.FRAGMENT, mtuBytes, sizes.length);
-    this.sendFragments(skb, out, route, sizes, headerBytes);
+    this.sendFragments(skb, sizes, headerBytes, send);
   }
 
   private sendFragments(
     skb: SkBuff,
-    out: NetDevice,
-    route: Route,
     sizes: readonly number[],
     headerBytes: number,
+    send: (piece: SkBuff) => void,
   ): void {
     const { stack } = this;
     const { bytes, at } = skb;
@@ -157,7 +164,7 @@ export class Ipv4Output {
       setIpv4Checksum(piece.bytes, p);
       from += sizes[i];
       offsetBytes += sizes[i];
-      stack.neigh.output(piece, out, route);
+      send(piece);
     }
     endParent(stack, skb, sizes.length);
   }

@@ -25,6 +25,8 @@ export interface HeaderWalk {
   fragmentNextAt: number;
   /** Fragment offset in bytes, 0 without a fragment header. */
   fragmentOffset: number;
+  /** There is a routing header: the destination is not the last one. */
+  hasRouting: boolean;
   /** The chain runs past the end of the packet. */
   truncated: boolean;
 }
@@ -35,6 +37,7 @@ const walkResult: HeaderWalk = {
   fragmentAt: -1,
   fragmentNextAt: 0,
   fragmentOffset: 0,
+  hasRouting: false,
   truncated: false,
 };
 
@@ -48,6 +51,7 @@ export function walkHeaders(bytes: Uint8Array, at: number, lenBytes: number): He
   walk.fragmentAt = -1;
   walk.fragmentNextAt = 0;
   walk.fragmentOffset = 0;
+  walk.hasRouting = false;
   walk.truncated = false;
   while (isExtension(next)) {
     if (p + 8 > end) {
@@ -55,6 +59,7 @@ export function walkHeaders(bytes: Uint8Array, at: number, lenBytes: number): He
       break;
     }
     let lengthBytes = (bytes[p + 1] + 1) * 8;
+    if (next === NEXTHDR_ROUTING) walk.hasRouting = true;
     if (next === NEXTHDR_FRAGMENT) {
       lengthBytes = 8;
       walk.fragmentAt = p;

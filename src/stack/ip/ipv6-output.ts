@@ -135,9 +135,17 @@ export class Ipv6Output {
     }
     const limitBytes =
       skb.fragMaxBytes === 0 ? pathMtuBytes : Math.max(skb.fragMaxBytes, MIN_MTU_BYTES);
+    this.cut(skb, Math.min(limitBytes, pathMtuBytes), (piece) => {
+      stack.neigh.output(piece, out, route);
+    });
+  }
+
+  /** Sends a packet (skb.at at its header) as fragments of at most `limitBytes`, each through `send`. Takes the packet. */
+  cut(skb: SkBuff, limitBytes: number, send: (piece: SkBuff) => void): void {
+    const { stack } = this;
     const nextAt = lastUnfragmentable(skb);
     const headerBytes = nextAt.headerBytes;
-    const roomBytes = Math.min(limitBytes, pathMtuBytes) - headerBytes - FRAGMENT_HEADER_BYTES;
+    const roomBytes = limitBytes - headerBytes - FRAGMENT_HEADER_BYTES;
     const payloadBytes = skb.lenBytes - headerBytes;
     const sizes = fittingSizes(skb.fragSizes, roomBytes) ?? cutSizes(payloadBytes, roomBytes);
     if (stack.trace !== null) stack.step(skb, TraceStep.FRAGMENT, limitBytes, sizes.length);
@@ -156,7 +164,7 @@ export class Ipv6Output {
       const more = i + 1 < sizes.length ? 1 : 0;
       fillFragment(skb, piece, headerBytes, nextAt.offset, offsetBytes, sizes[i], more, id);
       offsetBytes += sizes[i];
-      stack.neigh.output(piece, out, route);
+      send(piece);
     }
     endParent(stack, skb, sizes.length);
   }

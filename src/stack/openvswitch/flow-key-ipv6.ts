@@ -13,6 +13,7 @@ const IPV6_BYTES = 40;
 const NEXTHDR_HOP = 0;
 const NEXTHDR_ROUTING = 43;
 const NEXTHDR_FRAGMENT = 44;
+const NEXTHDR_ESP = 50;
 const NEXTHDR_AUTH = 51;
 const NEXTHDR_NONE = 59;
 const NEXTHDR_DEST = 60;
@@ -35,6 +36,7 @@ export function parseIpv6Chain(key: FlowKey, bytes: Uint8Array, at: number, end:
   }
   let next = bytes[at + 6];
   let headerAt = at + IPV6_BYTES;
+  key.ipv6Exthdrs = extensionBits(bytes, headerAt, end, next);
   while (isExtension(next)) {
     if (headerAt + 2 > end) return -1;
     const after = bytes[headerAt];
@@ -62,6 +64,36 @@ export function parseIpv6Chain(key: FlowKey, bytes: Uint8Array, at: number, end:
   }
   key.ipProto = next;
   return headerAt;
+}
+
+/** OFPIEH12_* bit of each extension header; the last says that a header came twice. */
+const BITS: Readonly<Record<number, number>> = {
+  [NEXTHDR_NONE]: 1 << 0,
+  [NEXTHDR_ESP]: 1 << 1,
+  [NEXTHDR_AUTH]: 1 << 2,
+  [NEXTHDR_DEST]: 1 << 3,
+  [NEXTHDR_FRAGMENT]: 1 << 4,
+  [NEXTHDR_ROUTING]: 1 << 5,
+  [NEXTHDR_HOP]: 1 << 6,
+};
+const UNREPEATED = 1 << 7;
+
+/** Which extension headers there are (get_ipv6_ext_hdrs). Not told: headers out of the recommended order. */
+function extensionBits(bytes: Uint8Array, at: number, end: number, first: number): number {
+  let bits = 0;
+  let next = first;
+  let headerAt = at;
+  while (BITS[next] !== undefined) {
+    if ((bits & BITS[next]) !== 0 && next !== NEXTHDR_DEST) bits |= UNREPEATED;
+    bits |= BITS[next];
+    if (next === NEXTHDR_NONE || next === NEXTHDR_ESP || headerAt + 2 > end) break;
+    const words = bytes[headerAt + 1];
+    const lenBytes =
+      next === NEXTHDR_FRAGMENT ? 8 : next === NEXTHDR_AUTH ? (words + 2) * 4 : (words + 1) * 8;
+    next = bytes[headerAt];
+    headerAt += lenBytes;
+  }
+  return bits;
 }
 
 /** Headers that the search steps over; "no next header" ends it like a transport protocol. */

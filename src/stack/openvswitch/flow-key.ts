@@ -1,15 +1,11 @@
-// The flow key of the Open vSwitch kernel datapath, and its extraction from the bytes of a frame (net/openvswitch/flow.c,
-// key_extract, as of Linux 6.x).
+// The flow key of the Open vSwitch kernel datapath (struct sw_flow_key): one flat record, so that a mask is a record of the same form and
+// a look-up an AND over words.
 //
-// What is peculiar to it: truncated or malformed headers are no errors, the fields they would have given are zero; later
-// fragments have no ports; ICMP type and code live in the port fields; an Ethernet type below 0x600 becomes 0x0004 (802.2)
-// unless a SNAP header gives one; of MPLS three labels are kept; a VLAN tag cut short is no tag.
-//
-// Left out: tunnel metadata, conntrack fields, NSH, packets without a MAC header. Frames are Ethernet frames as they are
-// on the wire; tags are always read in place.
+// Fields are read and written through accessors on one buffer; addresses are views into it. IPv4, ARP, IPv6, MPLS have places of
+// their own here where the kernel overlays them: the Ethernet type, which is always matched exactly where they matter, tells them
+// apart. So the key is 528 bytes, of which the tunnel part (the first 312) is only looked at by masks that name it.
 
-import { ND_OPT, parseIpv6Chain } from './flow-key-ipv6.ts';
-
+/** ip_frag values (OVS_FRAG_TYPE_*). */
 export const FRAG_NONE = 0;
 export const FRAG_FIRST = 1;
 export const FRAG_LATER = 2;
@@ -37,134 +33,373 @@ export const IPPROTO_SCTP = 132;
 export const VLAN_TAG_PRESENT = 0x1000;
 /** MPLS labels that a key holds. */
 export const MPLS_LABEL_DEPTH = 3;
+/** Bytes of tunnel options that a key holds. */
+export const TUN_OPTS_BYTES = 255;
 
-const ETHERNET_BYTES = 14;
-const VLAN_HEAD_BYTES = 4;
-const LLC_SNAP_BYTES = 8;
-const ARP_BYTES = 28;
-const IPV4_BYTES = 20;
-const TCP_BYTES = 20;
-const UDP_BYTES = 8;
-const SCTP_BYTES = 12;
-const ICMP_BYTES = 8;
-const ND_BYTES = 24;
+/** mac_proto values. */
+export const MAC_PROTO_NONE = 0;
+export const MAC_PROTO_ETHERNET = 1;
 
-/** One key. Reused: `extract` overwrites every field. Multi-byte fields are host numbers, addresses network order. */
+// Offsets. Numbers are stored in the host's order, addresses in network order.
+const AT_TUN_OPTS = 0;
+const AT_TUN_OPTS_LEN = 255;
+const AT_TUN_ID = 256;
+const AT_TUN_SRC = 264;
+const AT_TUN_DST = 280;
+const AT_TUN_LABEL = 296;
+const AT_TUN_FLAGS = 300;
+const AT_TUN_TOS = 302;
+const AT_TUN_TTL = 303;
+const AT_TUN_TP_SRC = 304;
+const AT_TUN_TP_DST = 306;
+/** Where the part begins that every packet has ("phy"). */
+export const AT_PHY = 312;
+const AT_PRIORITY = 312;
+const AT_SKB_MARK = 316;
+const AT_IN_PORT = 320;
+const AT_MAC_PROTO = 322;
+const AT_TUN_PROTO = 323;
+const AT_DP_HASH = 324;
+const AT_RECIRC_ID = 328;
+const AT_ETH_SRC = 332;
+const AT_ETH_DST = 338;
+const AT_VLAN_TPID = 344;
+const AT_VLAN_TCI = 346;
+const AT_CVLAN_TPID = 348;
+const AT_CVLAN_TCI = 350;
+const AT_ETH_TYPE = 352;
+const AT_CT_STATE = 354;
+const AT_CT_ORIG_PROTO = 355;
+const AT_IP_PROTO = 356;
+const AT_IP_TOS = 357;
+const AT_IP_TTL = 358;
+const AT_IP_FRAG = 359;
+const AT_CT_ZONE = 360;
+const AT_TP_SRC = 362;
+const AT_TP_DST = 364;
+const AT_TCP_FLAGS = 366;
+const AT_IPV4_SRC = 368;
+const AT_IPV4_DST = 372;
+const AT_ARP_SHA = 376;
+const AT_ARP_THA = 382;
+const AT_IPV6_SRC = 388;
+const AT_IPV6_DST = 404;
+const AT_IPV6_LABEL = 420;
+const AT_ND_TARGET = 424;
+const AT_ND_SLL = 440;
+const AT_ND_TLL = 446;
+const AT_MPLS_LSE = 452;
+const AT_MPLS_COUNT = 464;
+const AT_IPV6_EXTHDRS = 468;
+const AT_CT_SRC = 472;
+const AT_CT_DST = 488;
+const AT_CT_TP_SRC = 504;
+const AT_CT_TP_DST = 506;
+const AT_CT_MARK = 508;
+const AT_CT_LABELS = 512;
+/** Size of a key, bytes. */
+export const KEY_BYTES = 528;
+
+/** One key, or one mask. Reused: extraction overwrites every field. */
 export class FlowKey {
-  /** Datapath port the frame came in by. */
-  inPort = 0;
-  readonly ethSrc = new Uint8Array(6);
-  readonly ethDst = new Uint8Array(6);
-  /** Outer tag: TPID, and TCI with VLAN_TAG_PRESENT; both 0 without a tag. */
-  vlanTpid = 0;
-  vlanTci = 0;
-  /** Inner tag, the same. */
-  cvlanTpid = 0;
-  cvlanTci = 0;
-  /** Ethernet type behind the tags. */
-  ethType = 0;
-  /** IP protocol; ARP operation. */
-  ipProto = 0;
-  /** TOS or traffic class. */
-  ipTos = 0;
-  /** TTL or hop limit. */
-  ipTtl = 0;
-  /** FRAG_*. */
-  ipFrag = FRAG_NONE;
-  /** Ports, or ICMP type and code. */
-  tpSrc = 0;
-  tpDst = 0;
-  /** Low 12 bits of the TCP offset and flags word. */
-  tcpFlags = 0;
+  /** The record itself. */
+  readonly bytes = new Uint8Array(KEY_BYTES);
+  /** The same by words, for comparing. */
+  readonly words = new Int32Array(this.bytes.buffer);
+  /** Tunnel options, right-aligned: n bytes of options stand in the last n. */
+  readonly tunOpts = this.part(AT_TUN_OPTS, TUN_OPTS_BYTES);
+  readonly tunId = this.part(AT_TUN_ID, 8);
+  /** Tunnel addresses; of IPv4's the first four bytes. */
+  readonly tunSrc = this.part(AT_TUN_SRC, 16);
+  readonly tunDst = this.part(AT_TUN_DST, 16);
+  readonly ethSrc = this.part(AT_ETH_SRC, 6);
+  readonly ethDst = this.part(AT_ETH_DST, 6);
   /** IPv4 addresses; ARP's protocol addresses. */
-  readonly ipv4Src = new Uint8Array(4);
-  readonly ipv4Dst = new Uint8Array(4);
-  readonly arpSha = new Uint8Array(6);
-  readonly arpTha = new Uint8Array(6);
-  readonly ipv6Src = new Uint8Array(16);
-  readonly ipv6Dst = new Uint8Array(16);
-  /** IPv6 flow label, 20 bits. */
-  ipv6Label = 0;
-  readonly ndTarget = new Uint8Array(16);
-  readonly ndSll = new Uint8Array(6);
-  readonly ndTll = new Uint8Array(6);
+  readonly ipv4Src = this.part(AT_IPV4_SRC, 4);
+  readonly ipv4Dst = this.part(AT_IPV4_DST, 4);
+  readonly arpSha = this.part(AT_ARP_SHA, 6);
+  readonly arpTha = this.part(AT_ARP_THA, 6);
+  readonly ipv6Src = this.part(AT_IPV6_SRC, 16);
+  readonly ipv6Dst = this.part(AT_IPV6_DST, 16);
+  readonly ndTarget = this.part(AT_ND_TARGET, 16);
+  readonly ndSll = this.part(AT_ND_SLL, 6);
+  readonly ndTll = this.part(AT_ND_TLL, 6);
   /** Label stack entries kept, outermost first. */
-  readonly mplsLse = new Int32Array(MPLS_LABEL_DEPTH);
-  mplsCount = 0;
+  readonly mplsLse = new Int32Array(this.bytes.buffer, AT_MPLS_LSE, MPLS_LABEL_DEPTH);
+  /** Addresses of the connection's original direction; of IPv4's the first four bytes. */
+  readonly ctSrc = this.part(AT_CT_SRC, 16);
+  readonly ctDst = this.part(AT_CT_DST, 16);
+  readonly ctLabels = this.part(AT_CT_LABELS, 16);
+  private readonly half = new Uint16Array(this.bytes.buffer);
+
+  /** Bytes of tunnel options. */
+  get tunOptsLen(): number {
+    return this.bytes[AT_TUN_OPTS_LEN];
+  }
+  set tunOptsLen(value: number) {
+    this.bytes[AT_TUN_OPTS_LEN] = value;
+  }
+  get tunLabel(): number {
+    return this.words[AT_TUN_LABEL >> 2] >>> 0;
+  }
+  set tunLabel(value: number) {
+    this.words[AT_TUN_LABEL >> 2] = value;
+  }
+  /** TUNNEL_* bits. */
+  get tunFlags(): number {
+    return this.half[AT_TUN_FLAGS >> 1];
+  }
+  set tunFlags(value: number) {
+    this.half[AT_TUN_FLAGS >> 1] = value;
+  }
+  get tunTos(): number {
+    return this.bytes[AT_TUN_TOS];
+  }
+  set tunTos(value: number) {
+    this.bytes[AT_TUN_TOS] = value;
+  }
+  get tunTtl(): number {
+    return this.bytes[AT_TUN_TTL];
+  }
+  set tunTtl(value: number) {
+    this.bytes[AT_TUN_TTL] = value;
+  }
+  get tunTpSrc(): number {
+    return this.half[AT_TUN_TP_SRC >> 1];
+  }
+  set tunTpSrc(value: number) {
+    this.half[AT_TUN_TP_SRC >> 1] = value;
+  }
+  get tunTpDst(): number {
+    return this.half[AT_TUN_TP_DST >> 1];
+  }
+  set tunTpDst(value: number) {
+    this.half[AT_TUN_TP_DST >> 1] = value;
+  }
+  get priority(): number {
+    return this.words[AT_PRIORITY >> 2] >>> 0;
+  }
+  set priority(value: number) {
+    this.words[AT_PRIORITY >> 2] = value;
+  }
+  get skbMark(): number {
+    return this.words[AT_SKB_MARK >> 2] >>> 0;
+  }
+  set skbMark(value: number) {
+    this.words[AT_SKB_MARK >> 2] = value;
+  }
+  /** Datapath port the frame came in by. */
+  get inPort(): number {
+    return this.half[AT_IN_PORT >> 1];
+  }
+  set inPort(value: number) {
+    this.half[AT_IN_PORT >> 1] = value;
+  }
+  /** MAC_PROTO_*. */
+  get macProto(): number {
+    return this.bytes[AT_MAC_PROTO];
+  }
+  set macProto(value: number) {
+    this.bytes[AT_MAC_PROTO] = value;
+  }
+  /** AF_INET or AF_INET6 of the tunnel, 0 for a packet that came through none. */
+  get tunProto(): number {
+    return this.bytes[AT_TUN_PROTO];
+  }
+  set tunProto(value: number) {
+    this.bytes[AT_TUN_PROTO] = value;
+  }
+  /** What the hash action computed. */
+  get dpHash(): number {
+    return this.words[AT_DP_HASH >> 2] >>> 0;
+  }
+  set dpHash(value: number) {
+    this.words[AT_DP_HASH >> 2] = value;
+  }
+  get recircId(): number {
+    return this.words[AT_RECIRC_ID >> 2] >>> 0;
+  }
+  set recircId(value: number) {
+    this.words[AT_RECIRC_ID >> 2] = value;
+  }
+  /** Outer tag: TPID, and TCI with VLAN_TAG_PRESENT; both 0 without a tag. */
+  get vlanTpid(): number {
+    return this.half[AT_VLAN_TPID >> 1];
+  }
+  set vlanTpid(value: number) {
+    this.half[AT_VLAN_TPID >> 1] = value;
+  }
+  get vlanTci(): number {
+    return this.half[AT_VLAN_TCI >> 1];
+  }
+  set vlanTci(value: number) {
+    this.half[AT_VLAN_TCI >> 1] = value;
+  }
+  /** Inner tag, the same. */
+  get cvlanTpid(): number {
+    return this.half[AT_CVLAN_TPID >> 1];
+  }
+  set cvlanTpid(value: number) {
+    this.half[AT_CVLAN_TPID >> 1] = value;
+  }
+  get cvlanTci(): number {
+    return this.half[AT_CVLAN_TCI >> 1];
+  }
+  set cvlanTci(value: number) {
+    this.half[AT_CVLAN_TCI >> 1] = value;
+  }
+  /** Ethernet type behind the tags. */
+  get ethType(): number {
+    return this.half[AT_ETH_TYPE >> 1];
+  }
+  set ethType(value: number) {
+    this.half[AT_ETH_TYPE >> 1] = value;
+  }
+  /** CS_* bits. */
+  get ctState(): number {
+    return this.bytes[AT_CT_STATE];
+  }
+  set ctState(value: number) {
+    this.bytes[AT_CT_STATE] = value;
+  }
+  get ctOrigProto(): number {
+    return this.bytes[AT_CT_ORIG_PROTO];
+  }
+  set ctOrigProto(value: number) {
+    this.bytes[AT_CT_ORIG_PROTO] = value;
+  }
+  /** IP protocol; ARP operation. */
+  get ipProto(): number {
+    return this.bytes[AT_IP_PROTO];
+  }
+  set ipProto(value: number) {
+    this.bytes[AT_IP_PROTO] = value;
+  }
+  /** TOS or traffic class. */
+  get ipTos(): number {
+    return this.bytes[AT_IP_TOS];
+  }
+  set ipTos(value: number) {
+    this.bytes[AT_IP_TOS] = value;
+  }
+  /** TTL or hop limit. */
+  get ipTtl(): number {
+    return this.bytes[AT_IP_TTL];
+  }
+  set ipTtl(value: number) {
+    this.bytes[AT_IP_TTL] = value;
+  }
+  /** FRAG_*. */
+  get ipFrag(): number {
+    return this.bytes[AT_IP_FRAG];
+  }
+  set ipFrag(value: number) {
+    this.bytes[AT_IP_FRAG] = value;
+  }
+  get ctZone(): number {
+    return this.half[AT_CT_ZONE >> 1];
+  }
+  set ctZone(value: number) {
+    this.half[AT_CT_ZONE >> 1] = value;
+  }
+  /** Ports, or ICMP type and code. */
+  get tpSrc(): number {
+    return this.half[AT_TP_SRC >> 1];
+  }
+  set tpSrc(value: number) {
+    this.half[AT_TP_SRC >> 1] = value;
+  }
+  get tpDst(): number {
+    return this.half[AT_TP_DST >> 1];
+  }
+  set tpDst(value: number) {
+    this.half[AT_TP_DST >> 1] = value;
+  }
+  /** Low 12 bits of the TCP offset and flags word. */
+  get tcpFlags(): number {
+    return this.half[AT_TCP_FLAGS >> 1];
+  }
+  set tcpFlags(value: number) {
+    this.half[AT_TCP_FLAGS >> 1] = value;
+  }
+  /** IPv6 flow label, 20 bits. */
+  get ipv6Label(): number {
+    return this.words[AT_IPV6_LABEL >> 2] >>> 0;
+  }
+  set ipv6Label(value: number) {
+    this.words[AT_IPV6_LABEL >> 2] = value;
+  }
+  /** Extension headers that the packet has (OFPIEH12_* bits). */
+  get ipv6Exthdrs(): number {
+    return this.half[AT_IPV6_EXTHDRS >> 1];
+  }
+  set ipv6Exthdrs(value: number) {
+    this.half[AT_IPV6_EXTHDRS >> 1] = value;
+  }
+  /** Labels in `mplsLse`. */
+  get mplsCount(): number {
+    return this.words[AT_MPLS_COUNT >> 2];
+  }
+  set mplsCount(value: number) {
+    this.words[AT_MPLS_COUNT >> 2] = value;
+  }
+  get ctTpSrc(): number {
+    return this.half[AT_CT_TP_SRC >> 1];
+  }
+  set ctTpSrc(value: number) {
+    this.half[AT_CT_TP_SRC >> 1] = value;
+  }
+  get ctTpDst(): number {
+    return this.half[AT_CT_TP_DST >> 1];
+  }
+  set ctTpDst(value: number) {
+    this.half[AT_CT_TP_DST >> 1] = value;
+  }
+  get ctMark(): number {
+    return this.words[AT_CT_MARK >> 2] >>> 0;
+  }
+  set ctMark(value: number) {
+    this.words[AT_CT_MARK >> 2] = value;
+  }
 
   /** Everything zero. */
   clear(): void {
-    this.inPort = 0;
-    this.ethSrc.fill(0);
-    this.ethDst.fill(0);
-    this.vlanTpid = 0;
-    this.vlanTci = 0;
-    this.cvlanTpid = 0;
-    this.cvlanTci = 0;
-    this.ethType = 0;
-    this.clearNetwork();
-    this.arpSha.fill(0);
-    this.arpTha.fill(0);
-    this.ndTarget.fill(0);
-    this.ndSll.fill(0);
-    this.ndTll.fill(0);
-    this.mplsLse.fill(0);
-    this.mplsCount = 0;
-    this.tpSrc = 0;
-    this.tpDst = 0;
-    this.tcpFlags = 0;
+    this.bytes.fill(0);
+  }
+
+  /** What `from` is. */
+  copy(from: FlowKey): void {
+    this.bytes.set(from.bytes);
+  }
+
+  /** All that is read out of the frame zero; metadata and conntrack fields stay. */
+  clearPacket(): void {
+    const { ctState, ctOrigProto, ctZone } = this;
+    this.bytes.fill(0, AT_ETH_SRC, AT_CT_SRC);
+    this.ctState = ctState;
+    this.ctOrigProto = ctOrigProto;
+    this.ctZone = ctZone;
+  }
+
+  /** Zone, state, mark, labels and original tuple zero. */
+  clearConntrack(): void {
+    this.ctState = 0;
+    this.ctOrigProto = 0;
+    this.ctZone = 0;
+    this.bytes.fill(0, AT_CT_SRC, KEY_BYTES);
   }
 
   /** The IP group and the addresses zero: what a malformed network header leaves. */
   clearNetwork(): void {
-    this.ipProto = 0;
-    this.ipTos = 0;
-    this.ipTtl = 0;
-    this.ipFrag = FRAG_NONE;
-    this.ipv4Src.fill(0);
-    this.ipv4Dst.fill(0);
-    this.ipv6Src.fill(0);
-    this.ipv6Dst.fill(0);
-    this.ipv6Label = 0;
+    this.bytes.fill(0, AT_IP_PROTO, AT_IP_FRAG + 1);
+    this.bytes.fill(0, AT_IPV4_SRC, AT_ARP_SHA);
+    this.bytes.fill(0, AT_IPV6_SRC, AT_ND_TARGET);
+    this.ipv6Exthdrs = 0;
   }
-}
 
-/**
- * Fills `key` from the frame of `lenBytes` bytes at `at`. Returns false, with all but `inPort` zero, when there is no whole
- * Ethernet header: such a frame never reaches a datapath.
- */
-export function extractFlowKey(
-  key: FlowKey,
-  bytes: Uint8Array,
-  at: number,
-  lenBytes: number,
-  inPort: number,
-): boolean {
-  key.clear();
-  key.inPort = inPort;
-  if (lenBytes < ETHERNET_BYTES) return false;
-  const end = at + lenBytes;
-  copy(bytes, at, key.ethDst);
-  copy(bytes, at + 6, key.ethSrc);
-  const typeAt = vlanTags(key, bytes, at + 12, end);
-  const networkAt = etherType(key, bytes, typeAt, end);
-  switch (key.ethType) {
-    case ETH_P_IP:
-      ipv4(key, bytes, networkAt, end);
-      break;
-    case ETH_P_IPV6:
-      ipv6(key, bytes, networkAt, end);
-      break;
-    case ETH_P_ARP:
-    case ETH_P_RARP:
-      arp(key, bytes, networkAt, end);
-      break;
-    case ETH_P_MPLS_UC:
-    case ETH_P_MPLS_MC:
-      mpls(key, bytes, networkAt, end);
-      break;
+  private part(at: number, lenBytes: number): Uint8Array {
+    return this.bytes.subarray(at, at + lenBytes);
   }
-  return true;
 }
 
 /** Whether an Ethernet type is that of a VLAN tag. */
@@ -172,149 +407,7 @@ export function isVlanType(etherType: number): boolean {
   return etherType === ETH_P_8021Q || etherType === ETH_P_8021AD;
 }
 
-/** Up to two tags from `at`; returns where the Ethernet type is. A tag needs the type behind it to count. */
-function vlanTags(key: FlowKey, bytes: Uint8Array, at: number, end: number): number {
-  if (!isVlanType(read16(bytes, at)) || at + VLAN_HEAD_BYTES + 2 > end) return at;
-  key.vlanTpid = read16(bytes, at);
-  key.vlanTci = read16(bytes, at + 2) | VLAN_TAG_PRESENT;
-  const innerAt = at + VLAN_HEAD_BYTES;
-  if (!isVlanType(read16(bytes, innerAt)) || innerAt + VLAN_HEAD_BYTES + 2 > end) return innerAt;
-  key.cvlanTpid = read16(bytes, innerAt);
-  key.cvlanTci = read16(bytes, innerAt + 2) | VLAN_TAG_PRESENT;
-  return innerAt + VLAN_HEAD_BYTES;
-}
-
-/** Type field, or that of a SNAP header with OUI 0; returns where the network header is. */
-function etherType(key: FlowKey, bytes: Uint8Array, at: number, end: number): number {
-  const type = read16(bytes, at);
-  const llcAt = at + 2;
-  if (type >= ETH_P_802_3_MIN) {
-    key.ethType = type;
-    return llcAt;
-  }
-  key.ethType = ETH_P_802_2;
-  if (end - llcAt < LLC_SNAP_BYTES) return llcAt;
-  const isSnap = bytes[llcAt] === 0xaa && bytes[llcAt + 1] === 0xaa;
-  if (!isSnap || (bytes[llcAt + 3] | bytes[llcAt + 4] | bytes[llcAt + 5]) !== 0) return llcAt;
-  const snapType = read16(bytes, llcAt + 6);
-  if (snapType >= ETH_P_802_3_MIN) key.ethType = snapType;
-  return llcAt + LLC_SNAP_BYTES;
-}
-
-function ipv4(key: FlowKey, bytes: Uint8Array, at: number, end: number): void {
-  if (end - at < IPV4_BYTES) return;
-  const headerBytes = (bytes[at] & 0x0f) * 4;
-  if (headerBytes < IPV4_BYTES || at + headerBytes > end) return;
-  key.ipTos = bytes[at + 1];
-  key.ipTtl = bytes[at + 8];
-  key.ipProto = bytes[at + 9];
-  copy(bytes, at + 12, key.ipv4Src);
-  copy(bytes, at + 16, key.ipv4Dst);
-  const fragment = read16(bytes, at + 6);
-  if ((fragment & 0x1fff) !== 0) {
-    key.ipFrag = FRAG_LATER;
-    return;
-  }
-  if ((fragment & 0x2000) !== 0) key.ipFrag = FRAG_FIRST;
-  const transportAt = at + headerBytes;
-  if (key.ipProto === IPPROTO_ICMP) icmp(key, bytes, transportAt, end);
-  else transport(key, bytes, transportAt, end);
-}
-
-function ipv6(key: FlowKey, bytes: Uint8Array, at: number, end: number): void {
-  const transportAt = parseIpv6Chain(key, bytes, at, end);
-  if (transportAt < 0) return;
-  if (key.ipProto !== IPPROTO_ICMPV6) {
-    transport(key, bytes, transportAt, end);
-    return;
-  }
-  icmp(key, bytes, transportAt, end);
-  const isDiscovery = (key.tpSrc === 135 || key.tpSrc === 136) && key.tpDst === 0;
-  if (isDiscovery && end - transportAt >= ND_BYTES) discovery(key, bytes, transportAt, end);
-}
-
-/** TCP, UDP and SCTP: ports, and flags of a TCP header that is whole. */
-function transport(key: FlowKey, bytes: Uint8Array, at: number, end: number): void {
-  const leftBytes = end - at;
-  if (key.ipProto === IPPROTO_TCP) {
-    if (leftBytes < TCP_BYTES) return;
-    const headerBytes = (bytes[at + 12] >>> 4) * 4;
-    if (headerBytes < TCP_BYTES || leftBytes < headerBytes) return;
-    key.tcpFlags = read16(bytes, at + 12) & 0x0fff;
-  } else if (key.ipProto === IPPROTO_UDP) {
-    if (leftBytes < UDP_BYTES) return;
-  } else if (key.ipProto !== IPPROTO_SCTP || leftBytes < SCTP_BYTES) {
-    return;
-  }
-  key.tpSrc = read16(bytes, at);
-  key.tpDst = read16(bytes, at + 2);
-}
-
-function icmp(key: FlowKey, bytes: Uint8Array, at: number, end: number): void {
-  if (end - at < ICMP_BYTES) return;
-  key.tpSrc = bytes[at];
-  key.tpDst = bytes[at + 1];
-}
-
-/** Target and link-layer addresses of a neighbour solicitation or advertisement. */
-function discovery(key: FlowKey, bytes: Uint8Array, at: number, end: number): void {
-  copy(bytes, at + 8, key.ndTarget);
-  let optionAt = at + ND_BYTES;
-  while (end - optionAt >= 8) {
-    const optionBytes = bytes[optionAt + 1] * 8;
-    if (optionBytes === 0 || optionBytes > end - optionAt) return;
-    const type = bytes[optionAt];
-    if (optionBytes === 8 && (type === ND_OPT.sourceLinkLayer || type === ND_OPT.targetLinkLayer)) {
-      const address = type === ND_OPT.sourceLinkLayer ? key.ndSll : key.ndTll;
-      if (!isZero(address)) {
-        // the same option twice
-        key.ndTarget.fill(0);
-        key.ndSll.fill(0);
-        key.ndTll.fill(0);
-        return;
-      }
-      copy(bytes, optionAt + 2, address);
-    }
-    optionAt += optionBytes;
-  }
-}
-
-function arp(key: FlowKey, bytes: Uint8Array, at: number, end: number): void {
-  if (end - at < ARP_BYTES) return;
-  const isEthernetIpv4 =
-    read16(bytes, at) === 1 &&
-    read16(bytes, at + 2) === ETH_P_IP &&
-    bytes[at + 4] === 6 &&
-    bytes[at + 5] === 4;
-  if (!isEthernetIpv4) return;
-  const operation = read16(bytes, at + 6);
-  key.ipProto = operation <= 0xff ? operation : 0;
-  copy(bytes, at + 8, key.arpSha);
-  copy(bytes, at + 14, key.ipv4Src);
-  copy(bytes, at + 18, key.arpTha);
-  copy(bytes, at + 24, key.ipv4Dst);
-}
-
-/** Labels down to the bottom of the stack, or to the end of the frame; the first three are kept. */
-function mpls(key: FlowKey, bytes: Uint8Array, at: number, end: number): void {
-  for (let lseAt = at; lseAt + 4 <= end; lseAt += 4) {
-    if (key.mplsCount < MPLS_LABEL_DEPTH) {
-      const lse = (read16(bytes, lseAt) << 16) | read16(bytes, lseAt + 2);
-      key.mplsLse[key.mplsCount++] = lse;
-    }
-    if ((bytes[lseAt + 2] & 1) !== 0) return;
-  }
-}
-
-function copy(bytes: Uint8Array, at: number, to: Uint8Array): void {
-  for (let i = 0; i < to.length; i++) to[i] = bytes[at + i];
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
-  return true;
-}
-
-function read16(bytes: Uint8Array, at: number): number {
-  return (bytes[at] << 8) | bytes[at + 1];
+/** Whether an Ethernet type is one of MPLS's two. */
+export function isMplsType(etherType: number): boolean {
+  return etherType === ETH_P_MPLS_UC || etherType === ETH_P_MPLS_MC;
 }

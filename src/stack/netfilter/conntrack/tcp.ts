@@ -101,6 +101,13 @@ export function tcpNew(words: Int32Array, row: number, segment: Segment, loose: 
   return true;
 }
 
+/** nf_ct_set_tcp_be_liberal: neither side's segments are checked against the window any more; for an established connection only. */
+export function relaxEstablished(words: Int32Array, row: number): void {
+  if (words[row + C_TCP_STATE] !== TCP_ESTABLISHED) return;
+  words[row + C_SEEN + S_FLAGS] |= FLAG_BE_LIBERAL;
+  words[row + C_SEEN + SEEN_WORDS + S_FLAGS] |= FLAG_BE_LIBERAL;
+}
+
 /** Moves the entry on; TRACK_*. `result.timeoutPs` is set when the answer is TRACK_ACCEPT. */
 export function tcpPacket(
   words: Int32Array,

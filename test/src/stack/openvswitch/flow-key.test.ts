@@ -4,7 +4,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FlowKey, extractFlowKey } from '../../../../src/stack/openvswitch/flow-key.ts';
+import { FlowKey } from '../../../../src/stack/openvswitch/flow-key.ts';
+import { extractFlowKey } from '../../../../src/stack/openvswitch/key-extract.ts';
 import { formatFlowKey, tcpFlagsText } from '../../../../src/stack/openvswitch/flow-key-text.ts';
 import { readAll } from '../../capture/capture-bytes.ts';
 
