@@ -123,8 +123,11 @@ function formatCt(value: Uint8Array): string {
     parts.push(`mark=${hex(readU32(mark))}/${hex(readU32(mark, 4))}`);
   }
   const labels = found.get(CT.LABELS);
-  if (labels !== undefined)
-    parts.push(`label=${labelHex(labels.slice(0, 16))}/${labelHex(labels.slice(16))}`);
+  if (labels !== undefined) {
+    const isExact = labels.subarray(16).every((byte) => byte === 0xff);
+    const mask = isExact ? '' : `/${labelHex(labels.slice(16))}`;
+    parts.push(`label=${labelHex(labels.slice(0, 16))}${mask}`);
+  }
   for (const [type, name] of [
     [CT.HELPER, 'helper'],
     [CT.TIMEOUT, 'timeout'],

@@ -21,6 +21,8 @@ import {
 } from './uapi.ts';
 
 const EXACT = 0xff;
+/** What the tool makes of a userspace action without user data: an empty cookie. */
+const COOKIE_BYTES = 48;
 const MAX_PROBABILITY = 0xffffffff;
 
 /** The action list of a text. Throws OdpError. */
@@ -48,9 +50,13 @@ class ActionReader {
     for (;;) {
       scan.skipDelimiters();
       if (scan.isEnd || scan.text.charAt(scan.at) === ')') return list;
-      if (scan.match(/drop(?=\))/) !== '') continue;
       list.push(this.action());
     }
+  }
+
+  /** The same, where the word `drop` stands for an empty list. */
+  private listOrDrop(): NlAttr[] {
+    return this.scan.match(/drop(?=\))/) === '' ? this.list() : [];
   }
 
   private action(): NlAttr {
@@ -105,6 +111,7 @@ class ActionReader {
   pushVlan(): NlAttr {
     const limits = { tpid: 0xffff, vid: 0xfff, pcp: 7, cfi: 1 };
     const found = this.inside(() => this.pairs(limits));
+    if (!found.has('vid') || !found.has('pcp')) this.scan.fail('vid= and pcp= expected');
     const tpid = found.get('tpid') ?? 0x8100;
     const cfi = found.get('cfi') === 0 ? 0 : VLAN_TAG_PRESENT;
     const tci = (found.get('vid') ?? 0) | ((found.get('pcp') ?? 0) << 13) | cfi;
@@ -146,7 +153,7 @@ class ActionReader {
     if (attr.type === KEY.TUNNEL) return nested(ACT.SET, [tunnelValue(attr)]);
     const isExact = attr.mask.every((byte) => byte === EXACT);
     if (isExact) return nested(ACT.SET, [{ type: attr.type, value: attr.value }]);
-    const value = Uint8Array.of(...attr.value.map((b, i) => b & attr.mask[i]), ...attr.mask);
+    const value = Uint8Array.of(...attr.value, ...attr.mask);
     return nested(ACT.SET_MASKED, [{ type: attr.type, value }]);
   }
 
@@ -173,9 +180,9 @@ class ActionReader {
       scan.expect('size=');
       const size = scan.number(0xffff);
       scan.expect(',gt');
-      const greater = this.inside(() => this.list());
+      const greater = this.inside(() => this.listOrDrop());
       scan.expect(',le');
-      const lessEqual = this.inside(() => this.list());
+      const lessEqual = this.inside(() => this.listOrDrop());
       return nested(ACT.CHECK_PKT_LEN, [
         u16Attr(CHECK_PKT_LEN.PKT_LEN, size),
         nested(CHECK_PKT_LEN.IF_GREATER, greater),
@@ -202,7 +209,7 @@ class ActionReader {
         const bytes = digits.match(/../g) ?? [];
         const value = Uint8Array.from(bytes.map((two) => parseInt(two, 16)));
         attrs.push({ type: USERSPACE.USERDATA, value });
-      }
+      } else attrs.push({ type: USERSPACE.USERDATA, value: new Uint8Array(COOKIE_BYTES) });
       if (scan.take(',actions')) attrs.push(flagAttr(USERSPACE.ACTIONS));
       if (scan.take(',tunnel_out_port='))
         attrs.push(u32Attr(USERSPACE.EGRESS_TUN_PORT, scan.number(0xffffffff)));
@@ -240,7 +247,8 @@ class ActionReader {
         return flagAttr(CT.FORCE_COMMIT);
       case 'zone':
         scan.expect('=');
-        return u16Attr(CT.ZONE, scan.number(0xffff));
+        // Larger numbers wrap, as in the tool.
+        return u16Attr(CT.ZONE, scan.number(0xffffffff) & 0xffff);
       case 'mark': {
         scan.expect('=');
         const value = scan.number(0xffffffff);

@@ -10,7 +10,7 @@ import { readU32, u16Attr, u32Attr } from './nlattr.ts';
 import type { NlAttr } from './nlattr.ts';
 import { CT_STATE_NAMES, ODP_RECORDS, ODP_SCALARS, TCP_FLAG_NAMES } from './odp-fields.ts';
 import type { OdpField, OdpRecord, OdpScalar } from './odp-fields.ts';
-import { Scan } from './odp-scan.ts';
+import { OdpError, Scan } from './odp-scan.ts';
 import { formatTunnel, parseTunnel } from './odp-tunnel.ts';
 import { KEY } from './uapi.ts';
 
@@ -30,14 +30,20 @@ export const NO_PORT_NAMES: PortNames = { numberOf: () => null, nameOf: () => nu
 
 // ---- Reading ----
 
-/** Key and mask attributes of a text. Throws OdpError. */
+/** Key and mask attributes of a text. Throws OdpError: the attribute that does not fit, and all behind it, as the tool says. */
 export function parseOdpKey(text: string, names: PortNames): { key: Uint8Array; mask: Uint8Array } {
   const scan = new Scan(text);
   const attrs: OdpAttr[] = [];
   for (;;) {
     scan.skipDelimiters();
     if (scan.isEnd) break;
-    attrs.push(parseKeyAttr(scan, names));
+    const start = scan.at;
+    try {
+      attrs.push(parseKeyAttr(scan, names));
+    } catch (error) {
+      if (error instanceof OdpError) throw new OdpError(`syntax error at ${text.slice(start)}`);
+      throw error;
+    }
   }
   return { key: bytesOf(attrs, 'value'), mask: bytesOf(attrs, 'mask') };
 }
@@ -322,7 +328,9 @@ function formatRecord(
       const { name, at, bytes } = field;
       const part = value.subarray(at, at + bytes);
       const bits = mask?.subarray(at, at + bytes) ?? null;
-      if (bits?.every((byte) => byte === 0) === true && !style.verbose) return [];
+      const isWild = bits?.every((byte) => byte === 0) === true;
+      // The tool leaves the fragment type out even where it shows everything.
+      if (isWild && (!style.verbose || field.form === 'frag')) return [];
       const isExact = bits === null || isAllOnes(name, bits);
       return [`${name}=${fieldText(field, part)}${isExact ? '' : `/${maskText(field, bits)}`}`];
     })
@@ -433,8 +441,9 @@ function formatMpls(value: Uint8Array, mask: Uint8Array | null): string {
   return parts.join(',');
 }
 
-/** A label stack entry; under a mask every part shows its own. */
-export function formatLse(lse: number, mask: number | null): string {
+/** A label stack entry; under a mask that is not exact every part shows its own. */
+export function formatLse(lse: number, bitsOf: number | null): string {
+  const mask = bitsOf === null || bitsOf >>> 0 === 0xffffffff ? null : bitsOf;
   return LSE_FIELDS.map(({ name, shift, max }) => {
     const value = (lse >>> shift) & max;
     if (mask === null) return `${name}=${value}`;

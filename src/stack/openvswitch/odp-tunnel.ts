@@ -26,12 +26,13 @@ const FLAGS = [
   { name: 'oam', type: TUN.OAM },
 ] as const;
 /** In the order that the tool prints them. */
-const FLAG_NAMES = ['df', 'csum', 'key', 'oam'];
+const FLAG_NAMES = ['oam', 'df', 'csum', 'key'];
 
+/** One attribute; null: not in the key, or not in the mask. */
 interface Part {
   type: number;
-  value: Uint8Array;
-  mask: Uint8Array;
+  value: Uint8Array | null;
+  mask: Uint8Array | null;
 }
 
 /** The inside of tunnel(...). */
@@ -42,7 +43,9 @@ export function parseTunnel(scan: Scan): OdpAttr {
     if (!parsePart(scan, parts)) break;
   }
   const bytes = (part: 'value' | 'mask'): Uint8Array =>
-    attrBytes(parts.map((one) => ({ type: one.type, value: one[part] })));
+    attrBytes(
+      parts.flatMap(({ type, [part]: own }) => (own === null ? [] : [{ type, value: own }])),
+    );
   return { type: KEY.TUNNEL, value: bytes('value'), mask: bytes('mask') };
 }
 
@@ -74,20 +77,29 @@ function parsePart(scan: Scan, parts: Part[]): boolean {
   return false;
 }
 
-/** `df|csum|key`, or `+key-df` under a mask. The key flag is the presence of an id. */
+/**
+ * `df|csum|key`: exactly these; `+key-df`: these two looked at. The key flag is the presence of an id; a flag that must not be
+ * set is in the mask only.
+ */
 function parseTunnelFlags(scan: Scan, parts: Part[]): void {
+  const isMasked = /[+-]/.test(scan.text.charAt(scan.at));
+  const set = new Set<string>();
+  const looked = new Set<string>(isMasked ? [] : FLAG_NAMES);
   for (;;) {
     const sign = scan.match(/[+|-]/);
     const name = scan.match(/[a-z]+/);
     if (name === '') break;
     if (!FLAG_NAMES.includes(name)) scan.fail(`no flag '${name}'`);
-    const flag = FLAGS.find((one) => one.name === name);
-    if (flag !== undefined && sign !== '-')
-      parts.push({ type: flag.type, value: new Uint8Array(0), mask: new Uint8Array(0) });
-    if (name === 'key' && sign !== '-' && !parts.some((one) => one.type === TUN.ID))
-      parts.push({ type: TUN.ID, value: new Uint8Array(8), mask: new Uint8Array(8) });
+    looked.add(name);
+    if (sign !== '-') set.add(name);
   }
   scan.expect(')');
+  const present = (is: boolean): Uint8Array | null => (is ? new Uint8Array(0) : null);
+  for (const { name, type } of FLAGS)
+    if (looked.has(name)) parts.push({ type, value: present(set.has(name)), mask: present(true) });
+  if (!looked.has('key') || parts.some((one) => one.type === TUN.ID)) return;
+  const id = new Uint8Array(8);
+  parts.push({ type: TUN.ID, value: set.has('key') ? id : null, mask: id });
 }
 
 function parseGbp(scan: Scan): Part {
@@ -214,9 +226,10 @@ function formatTunnelFlags(attrs: readonly NlAttr[], masks: readonly NlAttr[] | 
     return list.some((one) => one.type === type);
   };
   if (masks === null) return FLAG_NAMES.filter((name) => has(attrs, name)).join('|');
-  return FLAG_NAMES.filter((name) => has(masks, name))
-    .map((name) => `${has(attrs, name) ? '+' : '-'}${name}`)
-    .join('');
+  const looked = FLAG_NAMES.filter((name) => has(masks, name));
+  if (looked.length === FLAG_NAMES.length)
+    return FLAG_NAMES.filter((name) => has(attrs, name)).join('|');
+  return looked.map((name) => `${has(attrs, name) ? '+' : '-'}${name}`).join('');
 }
 
 function bigHex(bytes: Uint8Array): string {

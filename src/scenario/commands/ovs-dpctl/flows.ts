@@ -1,6 +1,6 @@
 // ovs-dpctl: flows: add-flow, mod-flow, get-flow, del-flow, del-flows, dump-flows.
 
-import { EEXIST, strerror } from '../../../../driver/errno.ts';
+import { EEXIST, EINVAL, strerror } from '../../../../driver/errno.ts';
 import type { Datapath } from '../../../stack/openvswitch/datapath.ts';
 import { formatOdpActions } from '../../../stack/openvswitch/odp-actions-format.ts';
 import { parseOdpActions } from '../../../stack/openvswitch/odp-actions-parse.ts';
@@ -26,19 +26,22 @@ function flowArguments({ datapaths, args }: Call, withActions: boolean): FlowArg
   const datapath = args.length > count ? named(datapaths, args[0]) : only(datapaths);
   const texts = args.slice(-count);
   const names = namesOf(datapath);
+  const { key, mask } = parsed('parsing flow key', true, () => parseOdpKey(texts[0], names));
+  const none = new Uint8Array(0);
+  const actions = withActions
+    ? parsed('parsing actions', false, () => parseOdpActions(texts[1], names))
+    : none;
+  return { datapath, key, mask, actions };
+}
+
+/** What `parse` gives; what it does not understand is EINVAL, in the tool's words with or without the place. */
+function parsed<T>(what: string, withPlace: boolean, parse: () => T): T {
   try {
-    const { key, mask } = parseOdpKey(texts[0], names);
-    try {
-      const actions = withActions ? parseOdpActions(texts[1], names) : new Uint8Array(0);
-      return { datapath, key, mask, actions };
-    } catch (error) {
-      if (error instanceof OdpError)
-        throw new DpctlError(`parsing actions (Invalid argument): ${error.message}`);
-      throw error;
-    }
+    return parse();
   } catch (error) {
-    if (error instanceof OdpError) throw new DpctlError(`parsing flow key (${error.message})`);
-    throw error;
+    if (!(error instanceof OdpError)) throw error;
+    const place = withPlace ? ` (${error.message})` : '';
+    throw new DpctlError(`${what}${place} (${strerror(EINVAL)})`);
   }
 }
 
