@@ -100,6 +100,9 @@ const AT_CT_LABELS = 512;
 /** Size of a key, bytes. */
 export const KEY_BYTES = 528;
 
+/** Words that hold the network addresses, IPv4's, ARP's and IPv6's. */
+export const ADDRESS_WORDS = { start: AT_IPV4_SRC / 4, end: AT_IPV6_LABEL / 4 } as const;
+
 /** One key, or one mask. Reused: extraction overwrites every field. */
 export class FlowKey {
   /** The record itself. */
