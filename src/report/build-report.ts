@@ -166,6 +166,8 @@ function offloadReport(testbed: Testbed): OffloadReport | null {
   const tables = testbed.netfilters().flatMap(({ flowtables }) => flowtables.list());
   if (tables.length === 0) return null;
   const report: OffloadReport = {
+    added: 0,
+    notAdded: {},
     asked: 0,
     installed: 0,
     refused: {},
@@ -174,6 +176,8 @@ function offloadReport(testbed: Testbed): OffloadReport | null {
     hardwareEntries: testbed.nic.pipeline.flows.count,
   };
   for (const { counters } of tables) {
+    report.added += counters.added;
+    addCounts(report.notAdded, counters.refusedAdmission);
     report.asked += counters.hwAsked;
     report.installed += counters.hwInstalled;
     addCounts(report.refused, counters.hwRefusedBy);

@@ -41,6 +41,9 @@ export interface QueueReport {
 }
 
 export interface OffloadReport {
+  /** Flows that `flow add` made, and packets that it refused, by condition (ADMISSION_REFUSALS). */
+  added: number;
+  notAdded: Record<string, number>;
   /** Adds asked of the driver (a retry counts again). */
   asked: number;
   /** Flows that a driver accepted in at least one direction. */

@@ -123,6 +123,9 @@ function offloadLines(report: RunReport): string[] {
       `refused ${or(reasons(offload.refused))}, removed ${or(reasons(offload.removed))}, ` +
       `entries at the end ${formatCount(offload.hardwareEntries)}`,
   ];
+  const notAdded = reasons(offload.notAdded);
+  if (notAdded !== '')
+    lines.unshift(`flow add  added ${formatCount(offload.added)}, not added ${notAdded}`);
   if (t.count > 0)
     lines.push(
       `          first packet to hardware: p50 ${formatDuration(t.p50Ps)}, ` +

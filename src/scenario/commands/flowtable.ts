@@ -3,6 +3,7 @@
 //
 //   flowtable list [FILTER]                    a line per flow
 //   flowtable release software|classic [FILTER]
+//   flowtable stats [table NAME]               what was counted (flowtable-stats.ts)
 //
 // FILTER: words of `proto tcp|udp`, `src A`, `dst A`, `sport N`, `dport N`, on the original direction; `table NAME` is the flowtable's.
 // Released to software a flow leaves the device and is not offered again; released to classic it ends, and a rule that still says
@@ -26,10 +27,11 @@ import { F_HARDWARE, F_SOFTWARE, F_TIMEOUT } from '../../stack/netfilter/flowtab
 import type { FlowTable } from '../../stack/netfilter/flowtable/flowtable.ts';
 import type { CommandContext, CommandResult, ShellCommand } from './command.ts';
 import { failed, ok } from './command.ts';
+import { statsText } from './flowtable-stats.ts';
 import { netfilterOf } from './nft.ts';
 
 const USAGE =
-  'usage: flowtable list [FILTER] | flowtable release software|classic [FILTER]\n' +
+  'usage: flowtable list [FILTER] | flowtable release software|classic [FILTER] | flowtable stats [table NAME]\n' +
   '       FILTER := { proto tcp|udp | src ADDRESS | dst ADDRESS | sport N | dport N | table NAME }\n';
 
 interface Filter {
@@ -48,13 +50,14 @@ interface Found {
 
 export const flowtable: ShellCommand = {
   name: 'flowtable',
-  summary: "the flowtables' flows: list, release software|classic",
+  summary: "the flowtables' flows: list, release software|classic; stats",
   run(args: string[], ctx: CommandContext): CommandResult {
     const [verb, ...rest] = args;
     if (verb === 'list') {
       const filter = parseFilter(rest);
       return typeof filter === 'string' ? refused(filter) : list(ctx, filter);
     }
+    if (verb === 'stats') return stats(ctx, rest);
     if (verb !== 'release') return refused(verb === undefined ? '' : `unknown word '${verb}'`);
     const [where, ...words] = rest;
     if (where !== 'software' && where !== 'classic')
@@ -66,6 +69,18 @@ export const flowtable: ShellCommand = {
 
 function refused(why: string): CommandResult {
   return failed(2, why === '' ? USAGE : `flowtable: ${why}\n${USAGE}`);
+}
+
+function stats(ctx: CommandContext, words: readonly string[]): CommandResult {
+  const [key, name] = words;
+  if (words.length > 0 && (key !== 'table' || name === undefined || words.length > 2))
+    return refused(`expected table NAME, found '${words.join(' ')}'`);
+  const netfilter = netfilterOf(ctx);
+  if (netfilter === null) return failed(1, 'flowtable: the machine has no netfilter\n');
+  const tables = netfilter.flowtables.list().filter((t) => !name || t.settings.name === name);
+  if (name !== undefined && tables.length === 0)
+    return failed(1, `flowtable: no flowtable is named '${name}'\n`);
+  return ok(tables.map(statsText).join(''));
 }
 
 /** The filter, or what was wrong with it. */

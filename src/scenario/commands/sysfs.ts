@@ -1,6 +1,6 @@
 // `echo VALUE > FILE` and `cat FILE` for what Linux has only as files: the NAPI attributes of a device in /sys/class/net, those of
-// its queues (queue-files.ts), netdevsim's (netdevsim-files.ts), the softirq statistics of /proc/net/softnet_stat. /proc/sys is there too, as sysctl sees it; so are a
-// tun device's flags and owners.
+// its queues (queue-files.ts), netdevsim's (netdevsim-files.ts), the softirq statistics of /proc/net/softnet_stat, the flowtables' work under way
+// in /proc/net/stat/nf_flowtable. /proc/sys is there too, as sysctl sees it; so are a tun device's flags and owners.
 //
 // softnet_stat has the 15 columns of Linux 6.1, hexadecimal: packets, drops, time_squeeze, then zeros for what the model does not
 // have (RPS, flow limits), the core's number in column 13.
@@ -10,6 +10,7 @@ import type { NetDevice } from '../../../driver/netdev.ts';
 import { failed, ok } from './command.ts';
 import type { CommandContext, CommandResult, ShellCommand } from './command.ts';
 import { findNetdevsimFile } from './netdevsim-files.ts';
+import { netfilterOf } from './nft.ts';
 import { findQueueFile } from './queue-files.ts';
 
 const PS_PER_NS = 1000;
@@ -37,7 +38,7 @@ export const echo: ShellCommand = {
 
 export const cat: ShellCommand = {
   name: 'cat',
-  summary: '/proc/net/softnet_stat, NAPI attributes in /sys/class/net, /proc/sys',
+  summary: '/proc/net/softnet_stat, /proc/net/stat/nf_flowtable, NAPI attributes in /sys/class/net, /proc/sys',
   run(args: string[], ctx: CommandContext): CommandResult {
     const result: CommandResult = { status: 0, stdout: '', stderr: '' };
     for (const file of args) {
@@ -80,6 +81,8 @@ function writeFile(ctx: CommandContext, file: string, text: string): number {
 
 function readFile(ctx: CommandContext, file: string): string | null {
   if (file === '/proc/net/softnet_stat') return softnetStat(ctx);
+  if (file === '/proc/net/stat/nf_flowtable')
+    return netfilterOf(ctx)?.flowtables.pendingWork.text() ?? null;
   if (file.startsWith('/proc/sys/')) {
     const name = file.slice('/proc/sys/'.length);
     return ctx.stack.sysctl.has(name) ? `${ctx.stack.sysctl.get(name)}\n` : null;

@@ -101,6 +101,35 @@ describe('flowtable', () => {
     testbed.checkInvariants();
   });
 
+  it('counts what became of every packet, and shows the work under way as /proc does', () => {
+    const testbed = router();
+    const PROC = 'cat /proc/net/stat/nf_flowtable';
+    // The kernel's own format (nf_flow_table_procfs.c): a header, then "%8d %8d %8d" a CPU.
+    const idle = 'wq_add   wq_del   wq_stats\n' + '       0        0        0\n'.repeat(2);
+    expect(run(testbed, PROC).stdout).toBe(idle);
+    for (let i = 0; i < 3; i++) send(testbed);
+    const stats = run(testbed, 'flowtable stats table ft').stdout;
+    expect(stats).toMatch(/^ft:\n {5}flows: 1\n {5}added: 1\n/);
+    // The first packet is not confirmed when it comes to the rule, the second makes the flow, the third is the device's.
+    expect(stats).toContain('     not-added:unconfirmed: 1\n');
+    expect(stats).toContain('     passed:miss: 2\n');
+    expect(stats).toContain('     hw-installed: 1\n');
+    expect(run(testbed, PROC).stdout).toBe(idle);
+    expect(run(testbed, 'flowtable stats table none')).toMatchObject({ status: 1, stdout: '' });
+    expect(run(testbed, 'flowtable stats sport 4').status).toBe(2);
+    // A deletion under way: one item, gone when the driver has answered.
+    expect(run(testbed, 'flowtable release software').status).toBe(0);
+    const sums = run(testbed, PROC)
+      .stdout.trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/ +/).map(Number))
+      .reduce((a, b) => a.map((n, i) => n + b[i]));
+    expect(sums).toEqual([0, 1, 0]);
+    testbed.advance(PS_PER_S);
+    expect(run(testbed, PROC).stdout).toBe(idle);
+  });
+
   it.each([
     ['', 'usage: flowtable list'],
     ['drop', "flowtable: unknown word 'drop'"],

@@ -76,11 +76,15 @@ export class Admission {
       const established = this.isRfc
         ? tcpState === TCP_SYN_RECV || tcpState === TCP_ESTABLISHED
         : tcpState === TCP_ESTABLISHED && (status & IPS_ASSURED) !== 0;
-      if ((flags & (TH_FIN | TH_RST)) !== 0 || !established) return 'tcp-not-established';
+      if ((flags & (TH_FIN | TH_RST)) !== 0) return 'tcp-fin-rst';
+      if (!established) return 'tcp-not-established';
     } else if (protocol !== IPPROTO_UDP) return 'protocol';
-    if ((status & (IPS_HELPER | IPS_SEQ_ADJUST | IPS_NAT_CLASH)) !== 0) return 'helper';
+    if ((status & IPS_HELPER) !== 0) return 'helper';
+    if ((status & IPS_SEQ_ADJUST) !== 0) return 'seq-adjust';
+    if ((status & IPS_NAT_CLASH) !== 0) return 'nat-clash';
     if ((status & IPS_CONFIRMED) === 0) return 'unconfirmed';
-    if (this.isRfc && (skb.ctinfo === IP_CT_NEW || skb.ctinfo === IP_CT_RELATED)) return 'new';
+    if (this.isRfc && skb.ctinfo === IP_CT_NEW) return 'new';
+    if (this.isRfc && skb.ctinfo === IP_CT_RELATED) return 'related';
     return (status & IPS_OFFLOAD) !== 0 ? 'offloaded-already' : null;
   }
 

@@ -4,16 +4,26 @@
 import { errnoName } from '../../../../driver/errno.ts';
 import type { TeardownCause } from './flow.ts';
 
-/** Why `flow add` refused, in the order of the checks (spec B.3). */
+/**
+ * Why `flow add` refused, in the order of the checks (spec B.3). Conditions of Linux that cannot arise here have no name: an IPsec
+ * path, a TCP header that cannot be read (conntrack had it already), memory that runs out.
+ */
 export const ADMISSION_REFUSALS = [
   'ip-options',
+  /** Untracked or invalid. */
   'no-conntrack',
+  'tcp-fin-rst',
+  /** The connection is not both ESTABLISHED and ASSURED (SYN_RECV will do for the RFC's form). */
   'tcp-not-established',
+  /** Of the connection: neither TCP nor UDP. */
   'protocol',
   'helper',
+  'seq-adjust',
+  'nat-clash',
   'unconfirmed',
-  /** Only with nf_flowtable_rfc_offload: no packet of the other side yet. */
+  /** These two only with nf_flowtable_rfc_offload: no packet of the other side yet; first packet of an expected connection. */
   'new',
+  'related',
   'offloaded-already',
   'no-return-route',
   'conntrack-dying',

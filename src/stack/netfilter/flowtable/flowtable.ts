@@ -42,6 +42,7 @@ import { FlowCounters } from './counters.ts';
 import { F_TIMEOUT, FlowRows } from './flow-rows.ts';
 import { HardwarePath } from './hardware.ts';
 import type { FormName } from './offload-form.ts';
+import type { PendingWork } from './pending-work.ts';
 import { TupleTable } from './tuple-table.ts';
 import type { Connection } from '../conntrack/table.ts';
 
@@ -91,6 +92,8 @@ export class FlowTable {
   readonly stack: StackPort;
   readonly ct: Conntrack;
   readonly queues: OffloadQueues;
+  /** What of its work, and of the namespace's other flowtables, is under way. */
+  readonly pendingWork: PendingWork;
   readonly counters = new FlowCounters();
   readonly tuples: TupleTable;
   readonly rows = new FlowRows();
@@ -117,10 +120,12 @@ export class FlowTable {
     stack: StackPort,
     ct: Conntrack,
     queues: OffloadQueues,
+    pendingWork: PendingWork,
     block: FlowBlock = { callbacks: [] },
   ) {
     this.block = block;
     this.queues = queues;
+    this.pendingWork = pendingWork;
     this.madePs = stack.scheduler.nowPs;
     this.settings = settings;
     this.stack = stack;

@@ -11,6 +11,7 @@ import { bindDevices, newBinding, unbindDevices } from './binding.ts';
 import type { Binding } from './binding.ts';
 import { FlowTable, makeQueues } from './flowtable.ts';
 import type { OffloadQueues } from './flowtable.ts';
+import { PendingWork } from './pending-work.ts';
 
 /**
  * Not a parameter of Linux: flowtables that are made while it is 1 admit flows and offload as the RFC of 2017 did (admission.ts;
@@ -24,6 +25,7 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
   private readonly ct: Conntrack;
   private readonly tables = new Map<string, FlowTable>();
   readonly queues: OffloadQueues;
+  readonly pendingWork: PendingWork;
   private readonly bindings = new Map<FlowTable, Binding>();
   /** What the rule set says of each. */
   private readonly configs = new Map<FlowTable, FlowTableConfig>();
@@ -36,6 +38,7 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
     this.stack = stack;
     this.ct = ct;
     this.queues = queues ?? makeQueues(stack);
+    this.pendingWork = new PendingWork(stack.kernel.cores.length);
     stack.sysctl.register(RFC_SYSCTL, 0, null, 0, 1);
   }
 
@@ -103,7 +106,8 @@ export class FlowTables implements NetDeviceNotifier, FlowTableCheck {
     if (running === undefined) {
       const { name, priority, offload, counter, binding } = config;
       const settings = { name, priority, offload, counter, form: binding.form };
-      running = new FlowTable(settings, this.stack, this.ct, this.queues, binding.block);
+      const { stack, ct, queues, pendingWork } = this;
+      running = new FlowTable(settings, stack, ct, queues, pendingWork, binding.block);
       this.tables.set(id, running);
     }
     this.bindings.set(running, config.binding);

@@ -24,6 +24,7 @@ import type { FlowTable } from './flowtable.ts';
 import { BlockForm } from './offload-block.ts';
 import type { FormName, OffloadForm } from './offload-form.ts';
 import { HookForm } from './offload-hook.ts';
+import type { WorkKind } from './pending-work.ts';
 
 /** STATS are due when less than this part of the idle time remains. */
 const STATS_BELOW = 0.9;
@@ -57,13 +58,13 @@ export class HardwarePath {
 
   /** Queues an ADD unless something is in flight. */
   add(flow: Flow): void {
-    if (!this.begin(flow)) return;
+    if (!this.begin(flow, 'add')) return;
     this.table.queues.add.queue((done) => this.runAdd(flow, done));
   }
 
   /** Queues the deletion. */
   remove(flow: Flow): void {
-    if (!this.begin(flow)) return;
+    if (!this.begin(flow, 'del')) return;
     flow.flags |= NF_FLOW_HW_DYING;
     this.table.queues.del.queue((done) => this.runDel(flow, done));
   }
@@ -76,7 +77,7 @@ export class HardwarePath {
     if ((flow.flags & NF_FLOW_PENDING) !== 0) return false;
     flow.flags &= ~NF_FLOW_HW;
     if (flow.hwDirections === 0) return true;
-    this.begin(flow);
+    this.begin(flow, 'del');
     this.table.queues.del.queue((done) => this.runDel(flow, done));
     return true;
   }
@@ -86,18 +87,20 @@ export class HardwarePath {
     if (!this.form.refreshes) return;
     const leftPs = this.table.rows.get(flow.id, F_TIMEOUT) - this.table.stack.scheduler.nowPs;
     if (leftPs >= STATS_BELOW * this.table.idlePs(flow.protocol)) return;
-    if (!this.begin(flow)) return;
+    if (!this.begin(flow, 'stats')) return;
     this.table.queues.stats.queue((done) => this.runStats(flow, done));
   }
 
-  private begin(flow: Flow): boolean {
+  private begin(flow: Flow, kind: WorkKind): boolean {
     if ((flow.flags & NF_FLOW_PENDING) !== 0) return false;
     flow.flags |= NF_FLOW_PENDING;
+    this.table.pendingWork.queued(kind, this.table.stack.kernel.current?.index ?? 0);
     return true;
   }
 
-  private end(flow: Flow, done: () => void): void {
+  private end(flow: Flow, kind: WorkKind, done: () => void): void {
     flow.flags &= ~NF_FLOW_PENDING;
+    this.table.pendingWork.finished(kind);
     done();
     // A flowtable that is gone does not wait for its collector (nf_flow_table_free flushes the work).
     if (this.table.closed) this.table.collectFlow(flow);
@@ -107,7 +110,7 @@ export class HardwarePath {
     const { table } = this;
     const { counters } = table;
     if (table.ctIsDying(flow) || (flow.flags & NF_FLOW_TEARDOWN) !== 0) {
-      this.end(flow, done);
+      this.end(flow, 'add', done);
       return;
     }
     this.extack.message = this.extack.reason = '';
@@ -115,12 +118,12 @@ export class HardwarePath {
       if (directions !== 0) this.installed(flow, directions);
       // Hardware that has the flow already says so at each further request.
       else if (error !== -EEXIST || flow.hwDirections === 0) counters.refusedByDriver(error);
-      this.end(flow, done);
+      this.end(flow, 'add', done);
     });
     if (asked) counters.hwAsked++;
     else {
       counters.hwNoNeighbour++;
-      this.end(flow, done);
+      this.end(flow, 'add', done);
     }
   }
 
@@ -160,7 +163,7 @@ export class HardwarePath {
       flow.hwDirections = 0;
       // Of a released flow the entry goes, the flow stays.
       if ((flow.flags & NF_FLOW_HW) !== 0) flow.flags |= NF_FLOW_HW_DEAD;
-      this.end(flow, done);
+      this.end(flow, 'del', done);
     });
   }
 
@@ -178,7 +181,7 @@ export class HardwarePath {
         if (table.settings.counter)
           table.ct.account(flow.ctId, direction, stats.packets[direction], stats.bytes[direction]);
       }
-      this.end(flow, done);
+      this.end(flow, 'stats', done);
     });
   }
 }

@@ -174,6 +174,28 @@ describe('software fast path', () => {
     expect(stack.connections()[0]).toMatch(/ 43199[45] ESTABLISHED .* \[ASSURED\] mark=0 use=1$/);
   });
 
+  it('E.53, E.54: a UDP flow goes after nf_flowtable_udp_timeout without packets, and not before', () => {
+    const stack = router();
+    stack.sysctl.set('net.netfilter.nf_flowtable_udp_timeout', '5');
+    const udp = frame({ protocol: 17 });
+    stack.send(udp, 0);
+    stack.send(frame({ protocol: 17, reply: true }), 1);
+    for (let second = 1; second <= 20; second++) {
+      stack.at(second);
+      expect(stack.send(udp, 0).path).toBe('fast');
+    }
+    stack.at(24.9);
+    expect(stack.connections()[0]).toContain('[OFFLOAD]');
+    stack.at(26.1); // 5 s, and at most a second until the collector comes
+    expect(flowtable(stack).liveCount).toBe(0);
+    expect(flowtable(stack).counters.removedBy.idle).toBe(1);
+    // Teardown leaves at most 120 s (replied) less the flow's 5 (B.4): 115 s from somewhere between 25 and 26.1 s.
+    const left = Number(/udp {6}17 (\d+) /.exec(stack.connections()[0])?.[1]);
+    expect(left).toBeGreaterThanOrEqual(113);
+    expect(left).toBeLessThanOrEqual(115);
+    expect(stack.send(udp, 0).path).toBe('classic');
+  });
+
   it('ends when conntrack deletes the connection, routes change, or a device goes down', () => {
     const stack = router();
     connect(stack);
