@@ -32,6 +32,26 @@ export function parseAddress(text: string): Uint8Array | null {
   return text.includes(':') ? parseIpv6(text) : parseIpv4(text);
 }
 
+/**
+ * Like parseAddress, IPv4 in all forms of inet_aton(3): one to four numbers, the last of them filling what is left (`10.5` is 10.0.0.5), in
+ * decimal, octal (`012`) or hexadecimal; anything behind white space does not count.
+ */
+export function parseAddressAton(text: string): Uint8Array | null {
+  if (text.includes(':')) return parseIpv6(text);
+  const parts = text.split(/\s/, 1)[0].split('.');
+  if (parts.length > 4) return null;
+  const bytes = new Uint8Array(4);
+  for (const [i, part] of parts.entries()) {
+    const isLast = i === parts.length - 1;
+    if (!/^(0x[0-9a-f]+|0[0-7]*|[1-9]\d*)$/i.test(part)) return null;
+    const value = /^0[0-7]/.test(part) ? parseInt(part, 8) : Number(part);
+    if (value >= (isLast ? 256 ** (4 - i) : 256)) return null;
+    if (!isLast) bytes[i] = value;
+    else for (let at = i; at < 4; at++) bytes[at] = Math.floor(value / 256 ** (3 - at));
+  }
+  return bytes;
+}
+
 /** Text of an address of 4 or 16 bytes (RFC 5952 for IPv6). */
 export function formatAddress(bytes: Uint8Array, at = 0, lenBytes = bytes.length): string {
   if (lenBytes === 4) return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;

@@ -183,7 +183,7 @@ describe('filters and counters', () => {
     ['-G -p udp -s 1.1.1.1', 2, "you have to specify `--orig-src' and `--orig-dst'"],
     ['-L -u FOO', 2, "Bad parameter `FOO'"],
     ['-L -o nice', 2, "Bad parameter `nice'"],
-    ['-L -s 1.2.3', 2, "Invalid IP address `1.2.3'"],
+    ['-L -s 1.2.3.256', 2, "Invalid IP address `1.2.3.256'"],
     // What the real 1.4.7 said: a protocol's options are known behind `-p` only.
     ['-L --dport 6', 2, "unknown option `--dport'"],
     ['-L --sport 5 -p tcp', 2, "unknown option `--sport'"],

@@ -2,6 +2,9 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { tokenize } from '../../../src/scenario/commands/command.ts';
+import { parseTranscript } from '../../../src/scenario/recording/transcript.ts';
+import { Testbed } from '../../../src/scenario/testbed.ts';
 import { NfStack } from '../../support/nf-stack.ts';
 
 const folder = new URL('../../../fixtures/recordings/', import.meta.url);
@@ -200,5 +203,20 @@ add rule inet t forwarded tcp dport 99999 accept
     expect(error('delete rule inet t forwarded handle 77')).toBe(
       `${could}No such file or directory`,
     );
+  });
+});
+
+describe('devices of rules', () => {
+  const recorded = readFileSync(new URL('nft/rename.commands.txt', folder), 'utf8');
+  it('are kept by index and listed by the name of the moment, as the real nft does', () => {
+    const testbed = new Testbed({ ports: [] });
+    for (const { command, output, status } of parseTranscript(recorded)) {
+      const result = testbed.runWords(tokenize(command)[0]);
+      expect({ command, output: result.stdout + result.stderr, status: result.status }).toEqual({
+        command,
+        output,
+        status,
+      });
+    }
   });
 });

@@ -146,6 +146,9 @@ describe('replay', () => {
     found.ports.forEach((port) => {
       expect(packetsIn(join(out, `${port.name}.pcapng`))).toBe(port.tx.packets);
     });
+    // Each flow went into hardware, and each FIN or RST that hardware let go came to `flow add` in vain.
+    expect(found.offload?.added).toBe(found.offload?.installed);
+    expect(found.offload?.notAdded['tcp-fin-rst']).toBe(found.toHost['tcp-flags']);
     const toHost = Object.values(found.toHost).reduce((sum, count) => sum + count, 0);
     expect(packetsIn(join(out, 'host.pcapng'))).toBe(toHost);
     const records = readFileSync(trace, 'utf8').trim().split('\n');

@@ -3,7 +3,7 @@
 //
 // Left out: secmark (-c), `-R FILE`, names of labels.
 
-import { parseAddress } from '../../../stack/ip/address.ts';
+import { parseAddressAton } from '../../../stack/ip/address.ts';
 import { anyConnection, parseAddressFilter } from '../../../stack/netfilter/conntrack/filter.ts';
 import type { AddressFilter, ConnectionFilter } from '../../../stack/netfilter/conntrack/filter.ts';
 import type { LineOptions } from '../../../stack/netfilter/conntrack/listing.ts';
@@ -342,15 +342,15 @@ function moreOptions(request: Request, letter: string, value: string): void {
       return;
     }
     case 'n':
-      request.srcNat = target(value);
+      request.srcNat = target(value, '--src-nat');
       filter.srcNat = request.srcNat.address ?? new Uint8Array(0);
       return;
     case 'g':
-      request.dstNat = target(value);
+      request.dstNat = target(value, '--dst-nat');
       filter.dstNat = request.dstNat.address ?? new Uint8Array(0);
       return;
     case 'j':
-      filter.anyNat = target(value).address ?? new Uint8Array(0);
+      filter.anyNat = target(value, '--any-nat').address ?? new Uint8Array(0);
       return;
     case 'w':
       filter.zone = zone();
@@ -444,14 +444,16 @@ function number(text: string, message: string, max = 0xffff_ffff): number {
 
 function address(text: string): AddressFilter {
   const found = parseAddressFilter(text);
-  if (found === null) throw new UsageError(`Invalid IP address \`${text}'`);
+  if (found === 'address') throw new UsageError(`Invalid IP address \`${text}'`);
+  if (found === 'netmask') throw new UsageError('Invalid netmask');
   return found;
 }
 
-function target(text: string): NatTarget {
+function target(text: string, option: string): NatTarget {
   if (text === '') return { address: null, port: null };
-  const match = /^(?:\[([^\]]*)\]|([^:]*)|([^[].*:.*:.*))(?::(\d+))?$/.exec(text);
-  const found = match === null ? null : parseAddress(match[1] ?? match[2] ?? match[3] ?? '');
+  if (text.includes('/')) throw new UsageError(`CIDR notation unavailable for \`${option}'`);
+  const match = /^(?:\[([^\]]*)\]|([^:]*)|([^[].*:.*:.*))(?::([^:]*))?$/.exec(text);
+  const found = match === null ? null : parseAddressAton(match[1] ?? match[2] ?? match[3] ?? '');
   if (match === null || found === null) throw new UsageError(`Invalid IP address \`${text}'`);
   const port =
     match[4] === undefined ? null : number(match[4], `Invalid port \`${match[4]}'`, 65535);

@@ -1,6 +1,6 @@
 // Which connections a command of conntrack(8) means: -L, -D, -U and -E with the same filters.
 
-import { parseAddress, samePrefix } from '../../ip/address.ts';
+import { parseAddressAton, samePrefix } from '../../ip/address.ts';
 import type { Conntrack } from './conntrack.ts';
 import {
   C_ID,
@@ -84,14 +84,17 @@ export function anyConnection(): ConnectionFilter {
   };
 }
 
-/** `ADDRESS` or `ADDRESS/LENGTH`; null for neither. */
-export function parseAddressFilter(text: string): AddressFilter | null {
-  const [head, tail, more] = text.split('/');
-  const address = parseAddress(head);
-  if (address === null || more !== undefined) return null;
+/** `ADDRESS` or `ADDRESS/LENGTH` as conntrack(8) reads them (nothing behind the slash is 0), or which of the two is wrong. */
+export function parseAddressFilter(text: string): AddressFilter | 'address' | 'netmask' {
+  const slash = text.indexOf('/');
+  const address = parseAddressAton(slash < 0 ? text : text.slice(0, slash));
+  if (address === null) return 'address';
   const most = address.length * 8;
-  const prefixLen = tail === undefined ? most : /^\d+$/.test(tail) ? Number(tail) : most + 1;
-  return prefixLen > most ? null : { address, prefixLen };
+  if (slash < 0) return { address, prefixLen: most };
+  const tail = text.slice(slash + 1);
+  if (tail !== '' && !/^\s*\+?\d+$/.test(tail)) return 'netmask';
+  const prefixLen = Number(tail);
+  return prefixLen > most ? 'netmask' : { address, prefixLen };
 }
 
 function isIn(words: Int32Array, at: number, offset: number, want: AddressFilter | null): boolean {

@@ -8,8 +8,8 @@ import type { Scalar, Types } from './types.ts';
 
 /** Right side of a match. */
 export type Rhs =
-  /** `name`: of the device that an interface index is. */
-  | { kind: 'value'; value: Scalar; name?: string | undefined }
+  /** `device`: what the device that an interface index is is called now; undefined where there is none (any more). */
+  | { kind: 'value'; value: Scalar; device?: () => string | undefined }
   | { kind: 'range'; from: Scalar; to: Scalar }
   | { kind: 'prefix'; value: Scalar; lenBits: number }
   | { kind: 'concat'; parts: Rhs[]; places: Place[] }
@@ -154,6 +154,8 @@ export interface NatStatement extends Place {
   /** What gives the address, and with `addr . port` the port, instead. */
   map: { key: Field; map: MapRef } | null;
   port: [first: number, last: number] | null;
+  /** Where the port stands. */
+  portPlace: Place | null;
   flags: string[];
 }
 

@@ -114,7 +114,11 @@ function parseCommand(cursor: Cursor): Command {
   command.devices = cursor.devices;
   parseFamily(cursor, command);
   parseArguments(cursor, command);
-  command.place = { start, end: cursor.tokens[cursor.at - 1].end };
+  // nft counts what ends a rule as part of it: the semicolon, or the line's end.
+  const { token } = cursor;
+  const isRule = command.object === 'rule' && verb !== 'delete';
+  const end = isRule && cursor.atEnd ? token.start + 1 : cursor.tokens[cursor.at - 1].end;
+  command.place = { start, end };
   return command;
 }
 

@@ -139,7 +139,7 @@ export function renderError(error: NftError, source: string, file: string | null
   const lineEnd = newline < 0 ? source.length : newline;
   const line = source.slice(lineStart, lineEnd);
   const column = error.start - lineStart;
-  const end = Math.max(Math.min(error.end, lineEnd), error.start + 1);
+  const end = Math.max(Math.min(error.end, lineEnd + 1), error.start + 1);
   const lineNumber = source.slice(0, lineStart).split('\n').length;
   const where =
     file === null ? '' : `${file}:${lineNumber}:${column + 1}-${column + end - error.start}: `;

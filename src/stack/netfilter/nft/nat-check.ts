@@ -50,7 +50,12 @@ export function checkNat(family: Family, statements: readonly Statement[]): void
     settleFamily(family, s, network);
     const mapped = s.map !== null && hasPorts(s.map.key.l4proto);
     if (s.port !== null && !transport && !mapped)
-      refuse('transport protocol mapping is only valid after transport protocol match', s);
+      throw new NftError(
+        'transport protocol mapping is only valid after transport protocol match',
+        s.portPlace?.start ?? s.start,
+        s.portPlace?.end ?? s.end,
+        { start: s.start, end: s.start + s.nat.length },
+      );
   }
 }
 

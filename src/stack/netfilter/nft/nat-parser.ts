@@ -29,6 +29,7 @@ export function parseNat(
     address: null,
     map: null,
     port: null,
+    portPlace: null,
     flags: [],
     start,
     end: start,
@@ -40,8 +41,13 @@ export function parseNat(
   if (cursor.take('to')) {
     if (withAddress && isField(cursor)) s.map = parseMap(cursor, parseKey);
     else if (withAddress && !cursor.is(':')) s.address = parseAddresses(cursor);
-    if (cursor.take(':')) s.port = parsePorts(cursor);
-    if (s.address === null && s.map === null && s.port === null) cursor.fail();
+    if (cursor.take(':')) {
+      const from = cursor.token.start;
+      s.port = parsePorts(cursor);
+      s.portPlace = { start: from, end: cursor.tokens[cursor.at - 1].end };
+    }
+    if (s.address === null && s.map === null && s.port === null)
+      cursor.fail(withAddress ? undefined : 'colon');
   } else if (withAddress) cursor.fail();
   parseFlags(cursor, s);
   s.end = cursor.tokens[cursor.at - 1].end;

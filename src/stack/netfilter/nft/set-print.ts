@@ -6,7 +6,7 @@ import { elementStatementJson, printElementStatements } from './element-statemen
 import type { Table } from './ruleset.ts';
 import { formatTime } from './time-text.ts';
 import { formatEnd, formatScalar, jsonScalar } from './types.ts';
-import type { TypeName, Types } from './types.ts';
+import type { Scalar, TypeName, Types } from './types.ts';
 
 /** Elements on a line of a listing; 1 for types not named here and for concatenations. */
 const PER_LINE: Partial<Record<TypeName, number>> = {
@@ -31,7 +31,7 @@ export function printRhs(types: Types, rhs: Rhs): string {
   const [type] = types;
   switch (rhs.kind) {
     case 'value':
-      return rhs.name === undefined ? formatScalar(type, rhs.value) : `"${rhs.name}"`;
+      return printValue(type, rhs.value, rhs.device?.());
     case 'prefix':
       return `${formatScalar(type, rhs.value)}/${rhs.lenBits}`;
     case 'range':
@@ -45,12 +45,16 @@ export function printRhs(types: Types, rhs: Rhs): string {
   }
 }
 
+function printValue(type: TypeName, value: Scalar, device: string | undefined): string {
+  return device === undefined ? formatScalar(type, value) : `"${device}"`;
+}
+
 /** A right side as JSON. */
 export function rhsJson(types: Types, rhs: Rhs): unknown {
   const [type] = types;
   switch (rhs.kind) {
     case 'value':
-      if (type === 'iface_index') return rhs.name ?? String(rhs.value);
+      if (type === 'iface_index') return rhs.device?.() ?? String(rhs.value);
       return jsonScalar(type, rhs.value);
     case 'prefix':
       return { prefix: { addr: jsonScalar(type, rhs.value), len: rhs.lenBits } };

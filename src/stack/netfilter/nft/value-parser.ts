@@ -101,18 +101,21 @@ export function parseBits(cursor: Cursor, field: ValueType, lists: boolean): num
   return bits;
 }
 
-/** A device by name or index; kept by index, as the kernel does. */
+/** A device by name or index; kept by index, as the kernel does, and listed by the name that it has then. */
 function parseInterface(cursor: Cursor): Rhs {
   const { text, kind, start, end } = cursor.token;
-  if (kind === 'number') {
-    const value = cursor.number();
-    return { kind: 'value', value, name: cursor.devices?.byIndex(value)?.name };
-  }
+  const { devices } = cursor;
+  const device = (ifindex: number): Rhs => ({
+    kind: 'value',
+    value: ifindex,
+    device: () => devices?.byIndex(ifindex)?.name,
+  });
+  if (kind === 'number') return device(cursor.number());
   if (kind !== 'word' && kind !== 'quoted') cursor.fail();
   cursor.next();
-  const dev = cursor.devices?.byName(text) ?? null;
+  const dev = devices?.byName(text) ?? null;
   if (dev === null) throw new NftError('Interface does not exist', start, end);
-  return { kind: 'value', value: dev.ifindex, name: dev.name };
+  return device(dev.ifindex);
 }
 
 /** `@name`. */
