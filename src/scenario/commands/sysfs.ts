@@ -38,7 +38,8 @@ export const echo: ShellCommand = {
 
 export const cat: ShellCommand = {
   name: 'cat',
-  summary: '/proc/net/softnet_stat, /proc/net/stat/nf_flowtable, NAPI attributes in /sys/class/net, /proc/sys',
+  summary:
+    '/proc/net/softnet_stat, /proc/net/stat/nf_flowtable, NAPI attributes in /sys/class/net, /proc/sys',
   run(args: string[], ctx: CommandContext): CommandResult {
     const result: CommandResult = { status: 0, stdout: '', stderr: '' };
     for (const file of args) {
