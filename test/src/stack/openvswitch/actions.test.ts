@@ -136,6 +136,25 @@ describe('refused when installed', () => {
   });
 });
 
+describe('ct', () => {
+  it('a copy that waits at the fourth level still commits the connection of its packet', () => {
+    const rig = new DatapathRig(3);
+    rig.addFlow(
+      IP,
+      'ct(zone=4),clone(clone(clone(clone(ct(commit,zone=4),2),3),3),3),ct(commit,zone=5),3',
+    );
+    rig.addFlow('in_port(3),eth(),eth_type(0x0800),ipv4(frag=no)', 'ct(commit,zone=6),2');
+    rig.send(1, etherFrame(ipPacket({ protocol: 'udp', sport: 1 })));
+    rig.send(3, etherFrame(ipPacket({ protocol: 'udp', sport: 2 })));
+    const listed = rig.must(['conntrack', '-L']).trim().split('\n');
+    expect(listed.map((line) => /zone=\d/.exec(line)?.[0]).sort()).toEqual([
+      'zone=4',
+      'zone=5',
+      'zone=6',
+    ]);
+  });
+});
+
 describe('fates', () => {
   const ACTIONS = [
     '2',
