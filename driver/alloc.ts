@@ -170,6 +170,23 @@ export class SkbPool {
     this.liveCount--;
   }
 
+  /** Moves a packet to a larger buffer with `headroomBytes` in front of it; false when there is no memory. */
+  expandHead(skb: SkBuff, headroomBytes: number): boolean {
+    const bufferClass = this.buffers.classFor(headroomBytes + skb.lenBytes);
+    const headAt = bufferClass < 0 ? -1 : this.buffers.alloc(bufferClass);
+    if (headAt < 0) return false;
+    const shift = headAt + headroomBytes - skb.at;
+    skb.bytes.copyWithin(skb.at + shift, skb.at, skb.at + skb.lenBytes);
+    this.buffers.free(skb.headAt);
+    skb.headAt = headAt;
+    skb.truesizeBytes = BUFFER_CLASS_BYTES[bufferClass];
+    skb.at += shift;
+    skb.networkAt += shift;
+    if (skb.transportAt !== 0) skb.transportAt += shift;
+    if (skb.macAt >= 0) skb.macAt += shift;
+    return true;
+  }
+
   /** Handles in use, for leak reports. */
   live(): SkBuff[] {
     return this.handles.filter((skb) => skb.poolIndex >= 0);
@@ -199,6 +216,7 @@ function clear(skb: SkBuff): void {
   skb.nfct = null;
   skb.ctinfo = 0;
   skb.dst = null;
+  skb.tunnelInfo = null;
   skb.fragMaxBytes = 0;
   skb.fragSizes = null;
   skb.tstampPs = 0;

@@ -28,6 +28,7 @@ export const EOVERFLOW = 75;
 export const EMSGSIZE = 90;
 export const EPROTONOSUPPORT = 93;
 export const EOPNOTSUPP = 95;
+export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
 export const ENETDOWN = 100;
 export const ENOTCONN = 107;
@@ -66,6 +67,7 @@ const NAMES: Record<number, readonly [name: string, text: string]> = {
   [EMSGSIZE]: ['EMSGSIZE', 'Message too long'],
   [EPROTONOSUPPORT]: ['EPROTONOSUPPORT', 'Protocol not supported'],
   [EOPNOTSUPP]: ['EOPNOTSUPP', 'Operation not supported'],
+  [EADDRINUSE]: ['EADDRINUSE', 'Address already in use'],
   [EADDRNOTAVAIL]: ['EADDRNOTAVAIL', 'Cannot assign requested address'],
   [ENETDOWN]: ['ENETDOWN', 'Network is down'],
   [ENOTCONN]: ['ENOTCONN', 'Transport endpoint is not connected'],

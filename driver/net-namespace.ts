@@ -132,7 +132,7 @@ export class NetNamespace {
   setMtu(dev: NetDevice, mtuBytes: number, extack?: ExtAck): number {
     if (mtuBytes === dev.mtuBytes) return 0;
     const tooSmall = mtuBytes < dev.minMtuBytes;
-    if (tooSmall || mtuBytes > dev.maxMtuBytes) {
+    if (tooSmall || (dev.maxMtuBytes > 0 && mtuBytes > dev.maxMtuBytes)) {
       if (extack !== undefined) {
         extack.message = tooSmall
           ? 'mtu less than device minimum'

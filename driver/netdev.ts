@@ -135,6 +135,7 @@ export class NetDevice {
   ifindex = 0;
   mtuBytes = 1500;
   minMtuBytes = 68;
+  /** 0: the device says itself what it can take. */
   maxMtuBytes = 9710;
   /** IFF_* bits. IFF_RUNNING follows the carrier while up. */
   flags = IFF_BROADCAST | IFF_MULTICAST;

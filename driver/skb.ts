@@ -58,6 +58,8 @@ export class SkBuff {
   ctinfo = 0;
   /** Route attached by the IP layer (an opaque object to the driver layer). */
   dst: object | null = null;
+  /** Tunnel metadata (metadata_dst): where it came out of, or is to go into (an opaque object to the driver layer). */
+  tunnelInfo: object | null = null;
   /** Largest received fragment when this was reassembled, else 0 (IPCB frag_max_size). */
   fragMaxBytes = 0;
   /** Payload bytes of each received fragment in order when this was reassembled, else null (Linux: the frag list). */

@@ -33,6 +33,8 @@ export const KernelDrop = {
   RING_RESET: 8,
   /** The device has no wire: it ends what it is given (netdevsim). */
   NO_WIRE: 9,
+  /** Went through more than eight devices without a queue within one another (dev_xmit_recursion). */
+  RECURSION: 10,
 } as const;
 export type KernelDrop = (typeof KernelDrop)[keyof typeof KernelDrop];
 
@@ -40,6 +42,9 @@ export type KernelDrop = (typeof KernelDrop)[keyof typeof KernelDrop];
 export const NET_XMIT_SUCCESS = 0;
 export const NET_XMIT_DROP = 1;
 export const NET_XMIT_CN = 2;
+
+/** XMIT_RECURSION_LIMIT: devices without a queue that a packet may pass within one another. */
+const RECURSION_LIMIT = 8;
 
 /** A queue that the driver answered BUSY for without stopping it is tried again after this time (assumed). */
 const BUSY_RETRY_PS = 10e6;
@@ -105,6 +110,8 @@ export class Transmit {
 
   private readonly kernel: Kernel;
   private readonly gathered: TxQueue[] = [];
+  /** Devices without a queue that are sending now, one within the other. */
+  private depth = 0;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
@@ -145,6 +152,7 @@ export class Transmit {
     if (dev.txqueuelen === 0) return this.xmitNoQueue(skb, dev, index);
     if (!dev.carrier) return this.drop(skb, dev, KernelDrop.DEV_DOWN, NET_XMIT_CN);
     kernel.memory.setOwner(kernel.iovaOf(skb.at), skb.packetId);
+    if (dev.noQueue) return this.xmitNested(skb, dev, index);
     const queue = kernel.txQueues(dev)[index];
     if (this.bulk > 1 && kernel.current !== null) return this.gather(skb, queue);
     if (queue.backlog > 0 || dev.txStopped[index] !== 0) return this.enqueue(skb, queue);
@@ -222,6 +230,18 @@ export class Transmit {
       return NET_XMIT_SUCCESS;
     kernel.printkOnce(`Virtual device ${dev.name} asks to queue packet!`);
     return this.drop(skb, dev, KernelDrop.TX_ERROR, -ENETDOWN);
+  }
+
+  /** A device that gives its packets to other devices: those count one another, so that a loop ends. */
+  private xmitNested(skb: SkBuff, dev: NetDevice, index: number): number {
+    if (this.depth > RECURSION_LIMIT) {
+      this.kernel.printkOnce(`Dead loop on virtual device ${dev.name}, fix it urgently!`);
+      return this.drop(skb, dev, KernelDrop.RECURSION, -ENETDOWN);
+    }
+    this.depth++;
+    const answer = this.xmitNoQueue(skb, dev, index);
+    this.depth--;
+    return answer;
   }
 
   private drop(skb: SkBuff, dev: NetDevice, reason: KernelDrop, answer: number): number {

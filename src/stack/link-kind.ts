@@ -17,6 +17,8 @@ export interface LinkKind {
   remove(): Answer;
   /** Cannot go to another namespace (NETIF_F_NETNS_LOCAL). */
   readonly netnsLocal?: boolean;
+  /** IFLA_LINK is there and says 0: `@NONE`. */
+  readonly noLink?: boolean;
   /** IFLA_LINK: the device that this one is tied to, in whatever namespace; null for none. */
   peer?(): NetDevice | null;
 }

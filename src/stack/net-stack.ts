@@ -59,6 +59,7 @@ import type { EgressHooks } from './tc/egress.ts';
 import { TrafficControl } from './tc/control.ts';
 import { TraceStep } from './trace-steps.ts';
 import type { Datapaths } from './openvswitch/datapaths.ts';
+import type { Tunnels } from './lwtunnel/tunnels.ts';
 import type { TunDevice } from './tun/tun-device.ts';
 import { pushVlanTag } from './vlan-tag.ts';
 import { TunDriver } from './tun/tun-driver.ts';
@@ -110,6 +111,8 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
   trace: TraceSink | null = null;
   /** Open vSwitch datapaths; null while nobody has asked for one. */
   datapaths: Datapaths | null = null;
+  /** Flow-based tunnel devices; null while there is none. */
+  tunnels: Tunnels | null = null;
   /** What attachNetfilter() returned (src/stack/netfilter/index.ts); null without netfilter. */
   netfilter: object | null = null;
 
@@ -459,6 +462,7 @@ export const DRIVER_DROPS: Readonly<Record<KernelDrop, StackDrop>> = {
   [KernelDrop.CPU_BACKLOG]: StackDrop.CPU_BACKLOG,
   [KernelDrop.RING_RESET]: StackDrop.RING_RESET,
   [KernelDrop.NO_WIRE]: StackDrop.NO_WIRE,
+  [KernelDrop.RECURSION]: StackDrop.XMIT_RECURSION,
 };
 
 /** eth_type_trans: to us, to all, to a group, to another station. */

@@ -51,6 +51,11 @@ export const StackDrop = {
   OVS_METER: 45,
   OVS_CT: 46,
   OVS_KEY: 47,
+  TUNNEL_TXINFO: 48,
+  TUNNEL_HEADER: 49,
+  TUNNEL_ECN: 50,
+  TUNNEL_LOOP: 51,
+  XMIT_RECURSION: 52,
 } as const;
 export type StackDrop = (typeof StackDrop)[keyof typeof StackDrop];
 
@@ -107,6 +112,20 @@ export const STACK_DROPS: readonly { name: string; text: string }[] = [
   { name: 'ovs-meter', text: 'dropped by a meter of the datapath' },
   { name: 'ovs-ct', text: 'refused by the ct action' },
   { name: 'ovs-key', text: 'no flow key can be extracted from it' },
+  {
+    name: 'tunnel-txinfo',
+    text: 'sent through a flow-based tunnel without saying where to (or not in its address family)',
+  },
+  { name: 'tunnel-header', text: 'tunnel header cut short, unknown or wrong' },
+  { name: 'tunnel-ecn', text: 'came out of a tunnel marked CE, and may not be marked itself' },
+  {
+    name: 'tunnel-loop',
+    text: 'came out of a tunnel with its own address, or would go into itself',
+  },
+  {
+    name: 'xmit-recursion',
+    text: 'sent through more than eight virtual devices within one another',
+  },
 ];
 
 /** Which way software took a packet that it forwards. */

@@ -165,6 +165,7 @@ export class VethPair {
 /** skb_scrub_packet: takes off what the packet got in the namespace that it leaves. */
 function scrub(skb: SkBuff, otherNamespace: boolean): void {
   skb.dst = null;
+  skb.tunnelInfo = null;
   skb.nfct = null;
   skb.ctinfo = 0;
   skb.vlanTci = -1;

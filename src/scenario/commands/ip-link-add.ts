@@ -1,4 +1,5 @@
-// `ip link add` of iproute2 6.1: VLAN devices, veth pairs, bridges. Other kinds are refused as by a kernel without them.
+// `ip link add` of iproute2 6.1: VLAN devices, veth pairs, bridges, flow-based tunnels (ip-link-tunnel.ts). Other kinds are refused as by a
+// kernel without them.
 
 import { EEXIST, EINVAL, EOPNOTSUPP } from '../../../driver/errno.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
@@ -8,11 +9,13 @@ import { Bridge } from '../../stack/bridge/bridge.ts';
 import { parseMac } from '../../stack/ip/address.ts';
 import { Namespaces } from '../../stack/namespaces.ts';
 import type { NetStack } from '../../stack/net-stack.ts';
+import { Tunnels } from '../../stack/lwtunnel/tunnels.ts';
 import { VethPair } from '../../stack/veth.ts';
 import { failed } from './command.ts';
 import type { CommandResult } from './command.ts';
 import { IpError, answered, deviceOf, garbage, numberOf, wrongArgument } from './ip-common.ts';
 import type { Words } from './ip-common.ts';
+import { TUNNEL_KINDS } from './ip-link-tunnel.ts';
 
 /** What a new device is to be like, as far as all kinds have it. */
 interface NewLink {
@@ -37,6 +40,7 @@ export function add(words: Words, stack: NetStack): CommandResult {
   if (link.kind === '') return failed(255, 'Not enough information: "type" argument is required\n');
   if (link.kind === 'veth') return addVeth(words, stack, link);
   if (link.kind === 'bridge') return addBridge(words, link);
+  if (link.kind in TUNNEL_KINDS) return addTunnel(words, link);
   const id = link.kind === 'vlan' ? vlanOptions(words) : -1;
   const below = link.lower === '' ? null : deviceOf(stack, link.lower);
   if (link.name !== '' && link.stack.links.byName(link.name) !== null)
@@ -122,6 +126,18 @@ function addBridge(words: Words, link: NewLink): CommandResult {
   if (!(made instanceof Bridge)) return answered(made);
   setBridge(made, options);
   return answered(link.mtuBytes < 0 ? OK : stack.links.setMtu(made.dev, link.mtuBytes));
+}
+
+/** `type vxlan|geneve|gretap ... external`. */
+function addTunnel(words: Words, link: NewLink): CommandResult {
+  const { stack } = link;
+  const { make, warning } = TUNNEL_KINDS[link.kind](words);
+  const name = link.name || `${link.kind}%d`;
+  const answer = make(Tunnels.of(stack), name, link.mac ?? Namespaces.of(stack).nextMac());
+  if (answer.error !== 0) return answered(answer);
+  const dev = stack.links.all().at(-1) as NetDevice;
+  const made = answered(link.mtuBytes < 0 ? OK : stack.links.setMtu(dev, link.mtuBytes));
+  return { ...made, stderr: warning + made.stderr };
 }
 
 /** Options of a bridge by name, with the largest value that the tool takes. */

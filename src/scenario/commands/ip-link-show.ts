@@ -24,7 +24,7 @@ export function briefLine(stack: NetStack, dev: NetDevice): string {
 /** `eth0.100@eth0` for stacked devices. */
 export function shownName(stack: NetStack, dev: NetDevice): string {
   const below = linkOf(stack, dev);
-  if (below === null) return dev.name;
+  if (below === null) return stack.links.kind(dev)?.noLink === true ? `${dev.name}@NONE` : dev.name;
   return `${dev.name}@${below.net === dev.net ? below.name : `if${below.ifindex}`}`;
 }
 
@@ -196,6 +196,7 @@ export function linkJson(
   const out: Record<string, unknown> = { ifindex: dev.ifindex };
   if (below !== null && below.net === dev.net) out['link'] = below.name;
   else if (below !== null) out['link_index'] = below.ifindex;
+  else if (stack.links.kind(dev)?.noLink === true) out['link'] = null;
   out['ifname'] = dev.name;
   if (options.brief) {
     out['operstate'] = operstate(stack, dev);

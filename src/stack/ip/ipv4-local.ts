@@ -20,6 +20,7 @@ import { TCP_HEADER_BYTES, fillReset, wantsReset } from './tcp-reset.ts';
 const IPPROTO_IGMP = 2;
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
+const IPPROTO_GRE = 47;
 const ICMP_PROT_UNREACH = 2;
 const ICMP_PORT_UNREACH = 3;
 
@@ -43,7 +44,7 @@ export class Ipv4Local {
     else if (protocol === IPPROTO_UDP) this.udp(skb, group);
     else if (protocol === IPPROTO_TCP) this.tcp(skb, group);
     else if (protocol === IPPROTO_IGMP) stack.consume(skb, 'igmp');
-    else {
+    else if (protocol !== IPPROTO_GRE || stack.tunnels?.receiveGre(skb) !== true) {
       stack.icmp.sendError4(skb, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, 0);
       stack.drop(skb, StackDrop.NO_SOCKET);
     }
@@ -97,6 +98,7 @@ export class Ipv4Local {
       stack.drop(skb, StackDrop.L4_CSUM);
       return;
     }
+    if (stack.tunnels !== null && stack.tunnels.receiveUdp(skb, udpBytes)) return;
     if (!group) stack.icmp.sendError4(skb, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
     stack.drop(skb, StackDrop.NO_SOCKET);
   }

@@ -64,7 +64,22 @@ export class Ipv4Output {
     dst: number,
     dontFragment: boolean,
   ): void {
-    const { stack } = this;
+    const to = new Uint8Array(4);
+    storeInt32(to, 0, dst);
+    this.fill(skb, tos, ttl, protocol, source, to, dontFragment);
+    this.localOut(skb, route);
+  }
+
+  /** Fills the header of a packet of this host's own. */
+  fill(
+    skb: SkBuff,
+    tos: number,
+    ttl: number,
+    protocol: number,
+    source: Uint8Array,
+    dst: Uint8Array,
+    dontFragment: boolean,
+  ): void {
     const { bytes, at } = skb;
     bytes[at] = 0x45;
     bytes[at + 1] = tos;
@@ -74,8 +89,14 @@ export class Ipv4Output {
     bytes[at + 8] = ttl;
     bytes[at + 9] = protocol;
     bytes.set(source, at + 12);
-    storeInt32(bytes, at + 16, dst);
+    bytes.set(dst, at + 16);
     setIpv4Checksum(bytes, at);
+  }
+
+  /** Sends a filled packet by `route` (to this host itself through lo). Takes the packet. */
+  localOut(skb: SkBuff, route: Route): void {
+    const { stack } = this;
+    const dst = loadInt32(skb.bytes, skb.at + 16);
     const out = route.type === 'local' ? stack.links.lo : (route.dev as NetDevice);
     skb.dst = route;
     skb.dev = out;

@@ -164,12 +164,17 @@ export class Ipv6Local {
       stack.drop(skb, StackDrop.IP_INHDR);
       return;
     }
-    const unchecked = skb.ipSummed === CHECKSUM_UNNECESSARY;
-    const zero = (bytes[at + 6] | bytes[at + 7]) === 0;
-    if (zero || (!unchecked && transportChecksum(bytes, skb.at, IPPROTO_UDP, at, udpBytes) !== 0)) {
+    const isZero = (bytes[at + 6] | bytes[at + 7]) === 0;
+    const mayBeZero = isZero && stack.tunnels?.takesZeroChecksum6(loadUint16(bytes, at + 2));
+    const unchecked = skb.ipSummed === CHECKSUM_UNNECESSARY || mayBeZero === true;
+    if (
+      (isZero && mayBeZero !== true) ||
+      (!unchecked && transportChecksum(bytes, skb.at, IPPROTO_UDP, at, udpBytes) !== 0)
+    ) {
       stack.drop(skb, StackDrop.L4_CSUM);
       return;
     }
+    if (stack.tunnels !== null && stack.tunnels.receiveUdp(skb, udpBytes)) return;
     if (!group) stack.icmp.sendError6(skb, ICMPV6_DEST_UNREACH, PORT_UNREACH, 0);
     stack.drop(skb, StackDrop.NO_SOCKET);
   }

@@ -1,6 +1,6 @@
 // Actions of a flow as the datapath runs them: what `action-parse.ts` makes of the attributes, once, when a flow is installed.
 
-import type { FlowKey } from './flow-key.ts';
+import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
 
 /** ct(...): what is asked of connection tracking. */
 export interface CtAction {
@@ -75,7 +75,7 @@ export type Action =
   | { readonly kind: 'trunc'; readonly maxBytes: number }
   | UserspaceAction
   | SetAction
-  | { readonly kind: 'set_tunnel'; readonly tunnel: FlowKey }
+  | { readonly kind: 'set_tunnel'; readonly info: TunnelInfo }
   | { readonly kind: 'push_vlan'; readonly tpid: number; readonly tci: number }
   | { readonly kind: 'pop_vlan' }
   | { readonly kind: 'push_mpls'; readonly lse: number; readonly ethType: number }

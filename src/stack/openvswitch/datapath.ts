@@ -11,8 +11,10 @@ import type { Kernel } from '../../../driver/kernel.ts';
 import type { NetDevice } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { PS_PER_NS } from '../../../hw/time/units.ts';
+import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
 import { StackDrop } from '../outcome.ts';
 import type { CtAction, UserspaceAction } from './action.ts';
+import { canonicalActions } from './action-canonical.ts';
 import { readActions } from './action-parse.ts';
 import type { ConnectionTracking } from './ct-execute.ts';
 import { DpPacket, macHeaderBytes, tagIntoFrame, tagOutOfFrame } from './dp-packet.ts';
@@ -24,6 +26,7 @@ import type { Flow } from './flow-table.ts';
 import { isStale, refreshKey } from './header-edit.ts';
 import { readKeyAttrs, readMatch } from './match.ts';
 import { MeterTable } from './meter.ts';
+import { fillTunnelKey } from './tunnel-key.ts';
 import { DP_MAX_PORTS, OVSP_LOCAL, PACKET_CMD_ACTION, PACKET_CMD_MISS } from './uapi.ts';
 import { upcallOf } from './upcall.ts';
 import type { Upcall, UpcallInfo } from './upcall.ts';
@@ -93,10 +96,9 @@ export class Datapath implements ActionHost {
 
   // ---- Packets ----
 
-  /** ovs_vport_receive: a frame (skb.at at its MAC header) that came in by a port; `tunnelIn` is the tunnel it came out of. */
-  receive(skb: SkBuff, vport: Vport, tunnelIn: FlowKey | null = null): void {
+  /** ovs_vport_receive: a frame (skb.at at its MAC header) that came in by a port, out of a tunnel when it has tunnel metadata. */
+  receive(skb: SkBuff, vport: Vport): void {
     const packet = new DpPacket(skb, { packetId: skb.packetId, alive: 1, hasLeft: false });
-    packet.tunnelIn = tunnelIn;
     packet.tpid = 0x8100;
     if (skb.vlanTci < 0) tagOutOfFrame(packet);
     const key = (this.keys[this.depth] ??= new FlowKey());
@@ -104,7 +106,7 @@ export class Datapath implements ActionHost {
     key.inPort = vport.number;
     key.priority = skb.priority;
     key.skbMark = skb.mark;
-    if (tunnelIn !== null) copyTunnel(key, tunnelIn);
+    if (skb.tunnelInfo !== null) fillTunnelKey(key, skb.tunnelInfo as TunnelInfo);
     if (skb.lenBytes < ETH_HEADER_BYTES) {
       this.finish(packet, StackDrop.OVS_KEY);
       return;
@@ -300,14 +302,14 @@ export class Datapath implements ActionHost {
     if (typeof list === 'number') return list;
     const found = this.table.findAny(match.key);
     if (found === null) {
-      this.table.insert(match.key, match.mask, '', list, actions);
+      this.table.insert(match.key, match.mask, '', list, canonicalActions(actions));
       return 0;
     }
     if (exclusive) return -EEXIST;
     const same = this.table.findExact(match.key);
     if (same === null) return -ENOENT;
     same.actions = list;
-    same.actionAttrs = actions;
+    same.actionAttrs = canonicalActions(actions);
     return 0;
   }
 
@@ -320,7 +322,7 @@ export class Datapath implements ActionHost {
     const flow = this.table.findExact(match.key);
     if (flow === null) return -ENOENT;
     flow.actions = list;
-    flow.actionAttrs = actions;
+    flow.actionAttrs = canonicalActions(actions);
     if (clears) Object.assign(flow, { packets: 0, bytes: 0, usedPs: -1, tcpFlags: 0 });
     return 0;
   }
@@ -388,9 +390,4 @@ function mix(hash: number, value: number): number {
   mixed ^= mixed >>> 13;
   mixed = Math.imul(mixed, 0xc2b2ae35);
   return (mixed ^ (mixed >>> 16)) >>> 0;
-}
-
-function copyTunnel(key: FlowKey, from: FlowKey): void {
-  key.bytes.set(from.bytes.subarray(0, 312));
-  key.tunProto = from.tunProto;
 }

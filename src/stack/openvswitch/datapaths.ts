@@ -114,6 +114,7 @@ export class Datapaths implements VportSender {
     const internal = new InternalDev(stack.kernel, name, mac, (skb) => {
       const place = this.places.get(internal.dev);
       skb.macAt = skb.at;
+      skb.tunnelInfo = null;
       if (place !== undefined) place.datapath.receive(skb, place.vport);
       else stack.release(skb);
     });

@@ -31,10 +31,6 @@ export class DpPacket {
   mru = 0;
   /** The packet has no MAC header: `skb.protocol` says what it is. */
   isLayer3 = false;
-  /** Where set(tunnel()) sends it: the tunnel part of this key; null for none. */
-  tunnel: FlowKey | null = null;
-  /** Where it came from when it came out of a tunnel. */
-  tunnelIn: FlowKey | null = null;
   readonly family: Family;
 
   constructor(skb: SkBuff, family: Family) {
@@ -54,8 +50,6 @@ export class DpPacket {
     copy.cutlen = this.cutlen;
     copy.mru = this.mru;
     copy.isLayer3 = this.isLayer3;
-    copy.tunnel = this.tunnel;
-    copy.tunnelIn = this.tunnelIn;
     this.family.alive++;
     return copy;
   }

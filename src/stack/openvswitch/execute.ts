@@ -155,7 +155,8 @@ export class Executor {
         setField(packet, key, action);
         return 0;
       case 'set_tunnel':
-        packet.tunnel = action.tunnel;
+        packet.skb.dst = null;
+        packet.skb.tunnelInfo = action.info;
         return 0;
       case 'push_vlan':
         pushVlan(packet, key, action.tpid, action.tci);

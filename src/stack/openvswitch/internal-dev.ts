@@ -54,6 +54,7 @@ export class InternalDev {
       return;
     }
     skb.dst = null;
+    skb.tunnelInfo = null;
     skb.nfct = null;
     skb.ctinfo = 0;
     stats.rx_packets++;

@@ -14,7 +14,7 @@ import {
 } from './flow-key.ts';
 import { KEY_LENGTHS } from './match.ts';
 import { readAttrs, readBe32 } from './nlattr.ts';
-import { readTunnelKey, validateGeneveOptions } from './tunnel-key.ts';
+import { infoOfKey, readTunnelKey, validateGeneveOptions } from './tunnel-key.ts';
 import { KEY } from './uapi.ts';
 
 /** What is known of the packet where the action stands. */
@@ -50,7 +50,7 @@ export function readSetAction(
 function readSetTunnel(value: Uint8Array): Action | number {
   const tunnel = new FlowKey();
   const error = readTunnelKey(tunnel, value, null) || validateGeneveOptions(tunnel);
-  return error === 0 ? { kind: 'set_tunnel', tunnel } : error;
+  return error === 0 ? { kind: 'set_tunnel', info: infoOfKey(tunnel) } : error;
 }
 
 function isSettable(

@@ -4,12 +4,8 @@
 
 import { EINVAL } from '../../../driver/errno.ts';
 import { AF_INET, AF_INET6 } from '../ip/address.ts';
-import type { FlowKey } from './flow-key.ts';
-import { TUN_OPTS_BYTES } from './flow-key.ts';
-import { be16Attr, flagAttr, nested, readAttrs, readBe16, readU32, u32Attr } from './nlattr.ts';
-import type { NlAttr } from './nlattr.ts';
+import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
 import {
-  TUN,
   TUNNEL_CRIT_OPT,
   TUNNEL_CSUM,
   TUNNEL_DONT_FRAGMENT,
@@ -17,8 +13,12 @@ import {
   TUNNEL_KEY,
   TUNNEL_OAM,
   TUNNEL_VXLAN_OPT,
-  VXLAN_EXT_GBP,
-} from './uapi.ts';
+} from '../lwtunnel/tunnel-info.ts';
+import type { FlowKey } from './flow-key.ts';
+import { TUN_OPTS_BYTES } from './flow-key.ts';
+import { be16Attr, flagAttr, nested, readAttrs, readBe16, readU32, u32Attr } from './nlattr.ts';
+import type { NlAttr } from './nlattr.ts';
+import { TUN, VXLAN_EXT_GBP } from './uapi.ts';
 
 /** Length of each attribute's payload; −1: any. */
 const LENGTHS: Readonly<Record<number, number>> = {
@@ -168,6 +168,39 @@ export function tunnelAttr(type: number, key: FlowKey, of: FlowKey): NlAttr {
       list.push(nested(TUN.VXLAN_OPTS, [u32Attr(VXLAN_EXT_GBP, readU32(options))]));
   }
   return nested(type, list);
+}
+
+/** The metadata that `set(tunnel())` with this key gives a packet. */
+export function infoOfKey(key: FlowKey): TunnelInfo {
+  const addressBytes = key.tunProto === AF_INET6 ? 16 : 4;
+  return {
+    isTx: true,
+    id: key.tunId.slice(),
+    src: key.tunSrc.slice(0, addressBytes),
+    dst: key.tunDst.slice(0, addressBytes),
+    flags: key.tunFlags,
+    tos: key.tunTos,
+    ttl: key.tunTtl,
+    label: key.tunLabel,
+    tpSrc: key.tunTpSrc,
+    tpDst: key.tunTpDst,
+    options: tunnelOptions(key, key).slice(),
+  };
+}
+
+/** The tunnel part of a key from a packet's metadata; the key's is empty before. */
+export function fillTunnelKey(key: FlowKey, info: TunnelInfo): void {
+  key.tunProto = info.dst.length === 16 ? AF_INET6 : AF_INET;
+  key.tunId.set(info.id);
+  key.tunSrc.set(info.src);
+  key.tunDst.set(info.dst);
+  key.tunFlags = info.flags;
+  key.tunTos = info.tos;
+  key.tunTtl = info.ttl;
+  key.tunLabel = info.label;
+  key.tunTpSrc = info.tpSrc;
+  key.tunTpDst = info.tpDst;
+  setOptions(key, info.options, false);
 }
 
 /** Geneve options of `set(tunnel())`: 0, or −EINVAL when they run over the end; marks critical ones in the flags. */

@@ -141,12 +141,3 @@ export const PACKET = {
 
 export const PACKET_CMD_MISS = 1;
 export const PACKET_CMD_ACTION = 2;
-
-/** Tunnel flags (TUNNEL_* of ip_tunnels.h, spec C.1). */
-export const TUNNEL_CSUM = 0x0001;
-export const TUNNEL_KEY = 0x0004;
-export const TUNNEL_DONT_FRAGMENT = 0x0100;
-export const TUNNEL_OAM = 0x0200;
-export const TUNNEL_CRIT_OPT = 0x0400;
-export const TUNNEL_GENEVE_OPT = 0x0800;
-export const TUNNEL_VXLAN_OPT = 0x1000;
