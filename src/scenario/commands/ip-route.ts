@@ -1,6 +1,6 @@
 // `ip route` of iproute2 6.1: show, get, add, change, replace, append, prepend, del, flush.
 //
-// Left out: nexthop groups, encap (a later issue), tables other than main and local, TOS, metrics other than mtu; refused with
+// Left out: nexthop groups, encap other than ip and ip6, tables other than main and local, TOS, metrics other than mtu; refused with
 // the kernel's EOPNOTSUPP, never ignored.
 
 import type { NetDevice } from '../../../driver/netdev.ts';
@@ -40,6 +40,7 @@ import {
   wrongArgument,
 } from './ip-common.ts';
 import type { Words, IpOptions, Prefix } from './ip-common.ts';
+import { encapJson, encapText, parseEncap } from './ip-route-encap.ts';
 
 const TYPES: readonly RouteType[] = [
   'unicast',
@@ -118,6 +119,8 @@ function parse(words: Words, stack: NetStack, options: IpOptions): RouteRequest 
       words.takes('lock');
       out.mtuBytes = numberOf(words.next(), '"mtu" value is invalid\n');
     } else if (word === 'onlink') out.onlink = true;
+    else if (word === 'encap' && ['ip', 'ip6'].includes(words.peek))
+      out.encap = parseEncap(words, words.next() === 'ip6');
     else if (UNSUPPORTED.includes(word))
       throw new IpError(2, 'RTNETLINK answers: Operation not supported');
     else {
@@ -298,6 +301,7 @@ function routeText(e: FibEntry, f: Filter, options: IpOptions): string {
   let text = '';
   if (e.type !== 'unicast' || options.details) text += `${e.type} `;
   text += `${prefixText(e)} `;
+  if (e.encap) text += encapText(e.encap);
   if (e.gateway !== null) text += `via ${formatAddress(e.gateway)} `;
   const shownDev = e.dev !== null ? e.dev.name : e.family === AF_INET6 ? 'lo' : '';
   if (shownDev !== '' && f.dev === null) text += `dev ${shownDev} `;
@@ -316,6 +320,7 @@ function routeJson(e: FibEntry, f: Filter, options: IpOptions): Record<string, u
   return {
     ...(e.type !== 'unicast' || options.details ? { type: e.type } : {}),
     dst: prefixText(e),
+    ...(e.encap ? encapJson(e.encap) : {}),
     ...(e.gateway === null ? {} : { gateway: formatAddress(e.gateway) }),
     ...(e.dev === null || f.dev !== null ? {} : { dev: e.dev.name }),
     ...(e.table !== RT_TABLE_MAIN && f.table === 0 ? { table: 'local' } : {}),

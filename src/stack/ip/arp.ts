@@ -8,12 +8,13 @@ import { IFF_LOOPBACK } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { PS_PER_S } from '../../../hw/time/units.ts';
 import { LOCAL_PACKET_PS } from '../costs.ts';
+import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
 import type { NetStack } from '../net-stack.ts';
 import { ETH_P_ARP, PACKET_HOST, PACKET_OTHERHOST } from '../packet-types.ts';
 import { StackDrop } from '../outcome.ts';
 import { loadInt32, storeUint16 } from './address.ts';
 import type { Neighbour } from './neigh.ts';
-import { NUD_REACHABLE, NUD_STALE } from './neigh.ts';
+import { encapOf, NUD_REACHABLE, NUD_STALE } from './neigh.ts';
 
 const ARP_BYTES = 28;
 const OP_REQUEST = 1;
@@ -71,7 +72,7 @@ export class Arp {
     const source = this.stack.addresses.select4(neighbour.dev, neighbour.address);
     if (source === null) return;
     const to = unicast ? neighbour.mac : BROADCAST_MAC;
-    this.send(neighbour.dev, OP_REQUEST, to, source, null, neighbour.address);
+    this.send(neighbour.dev, OP_REQUEST, to, source, null, neighbour.address, encapOf(neighbour));
   }
 
   private process(dev: NetDevice, op: number, toUs: boolean): void {
@@ -111,6 +112,7 @@ export class Arp {
     fromIp: Uint8Array,
     targetMac: Uint8Array | null,
     targetIp: Uint8Array,
+    tunnelInfo: TunnelInfo | null = null,
   ): void {
     const { kernel } = this.stack;
     kernel.charge(LOCAL_PACKET_PS);
@@ -131,6 +133,7 @@ export class Arp {
     skb.macAt = at;
     skb.networkAt = arp;
     skb.protocol = ETH_P_ARP;
+    skb.tunnelInfo = tunnelInfo;
     this.stack.xmit(skb, dev);
   }
 }

@@ -6,6 +6,7 @@
 // start. What a request must satisfy is checked in route-admin.ts. Left out: policy rules, TOS, multipath, nexthop objects.
 
 import type { NetDevice } from '../../../driver/netdev.ts';
+import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
 import { AF_INET, AF_INET6, loadInt32 } from './address.ts';
 import { PrefixTable } from './prefix-table.ts';
 
@@ -44,6 +45,8 @@ export interface FibEntry {
   onlink: boolean;
   /** Taken out of its table: packets that wait under it get no ICMP error any more (its dst is dead). */
   removed: boolean;
+  /** lwtunnel state of type IP or IP6: what the tunnel device behind the route is told. */
+  encap?: TunnelInfo | null;
 }
 
 /** What a look-up answers for one destination; shared by all packets to it while valid. */

@@ -7,12 +7,13 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { LOCAL_PACKET_PS } from '../costs.ts';
+import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
 import type { NetStack } from '../net-stack.ts';
 import { StackDrop } from '../outcome.ts';
 import { storeInt32, storeUint16 } from './address.ts';
 import { Route, RT_SCOPE_LINK, RT_TABLE_LOCAL, RTPROT_KERNEL } from './fib.ts';
 import type { Neighbour } from './neigh.ts';
-import { NUD_FAILED, NUD_REACHABLE, NUD_STALE } from './neigh.ts';
+import { encapOf, NUD_FAILED, NUD_REACHABLE, NUD_STALE } from './neigh.ts';
 
 const SOLICITATION = 135;
 const ADVERTISEMENT = 136;
@@ -53,7 +54,7 @@ export class Nd {
     const group = Uint8Array.of(0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 0);
     group.set(address.subarray(13), 13);
     const dst = unicast ? address : group;
-    this.send(dev, SOLICITATION, 0, address, SOURCE_OPTION, source, dst);
+    this.send(dev, SOLICITATION, 0, address, SOURCE_OPTION, source, dst, encapOf(neighbour));
   }
 
   private solicited(skb: SkBuff, dev: NetDevice, lenBytes: number): void {
@@ -121,6 +122,7 @@ export class Nd {
     optionType: number,
     source: Uint8Array,
     dst: Uint8Array,
+    tunnelInfo: TunnelInfo | null = null,
   ): void {
     const { stack } = this;
     const skb = stack.ipv6Output.build(optionType === 0 ? 24 : 32);
@@ -138,6 +140,7 @@ export class Nd {
       bytes[m + 25] = 1;
       bytes.set(dev.mac, m + 26);
     }
+    skb.tunnelInfo = tunnelInfo;
     stack.ipv6Output.sendIcmp(skb, onLink(dev, dst), 0, 255, source, dst);
   }
 }

@@ -15,6 +15,8 @@ import { OK, refuse } from '../answer.ts';
 import type { Answer } from '../answer.ts';
 import { NEIGH_OUTPUT_PS } from '../costs.ts';
 import type { NetStack } from '../net-stack.ts';
+import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
+import { txInfo } from '../lwtunnel/tunnel-info.ts';
 import { StackDrop } from '../outcome.ts';
 import { TraceStep } from '../trace-steps.ts';
 import { AF_INET, AF_INET6, formatAddress, loadInt32, sameBytes } from './address.ts';
@@ -400,4 +402,10 @@ function tableKey(
   for (let i = 0; i < 16; i += 2)
     key += String.fromCharCode((bytes[at + i] << 8) | bytes[at + i + 1]);
   return key;
+}
+
+/** Where a solicitation is to go when the packet that waits for it goes through a flow-based tunnel: the same way. */
+export function encapOf({ queue }: Neighbour): TunnelInfo | null {
+  const waiting = queue.at(-1);
+  return waiting === undefined ? null : txInfo(waiting);
 }

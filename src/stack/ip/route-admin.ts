@@ -1,7 +1,7 @@
 // What `ip route` may ask for and what the kernel answers: validity of next hops (fib_check_nh, ip6_route_check_nh), the
 // meaning of add, replace, change, append and del, errnos and extack sentences of Linux 6.1.
 //
-// Left out: multipath, nexthop objects, encapsulation, TOS, realms, metrics other than mtu, tables other than main and local.
+// Left out: multipath, nexthop objects, encapsulation other than IP, TOS, realms, metrics other than mtu, tables other than main and local.
 
 import {
   EEXIST,
@@ -16,6 +16,8 @@ import {
 import type { NetDevice } from '../../../driver/netdev.ts';
 import { OK, refuse } from '../answer.ts';
 import type { Answer } from '../answer.ts';
+import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
+import { sameInfo } from '../lwtunnel/tunnel-info.ts';
 import { AF_INET, AF_INET6, loadInt32, sameBytes } from './address.ts';
 import type { Addresses } from './addresses.ts';
 import { isLinkLocal } from './addresses.ts';
@@ -45,6 +47,8 @@ export interface RouteRequest {
   prefSrc?: Uint8Array;
   mtuBytes?: number;
   onlink?: boolean;
+  /** What the tunnel device behind is told (`encap ip`). */
+  encap?: TunnelInfo;
 }
 
 /** add: EEXIST when there; replace: either; change: must exist; append: behind; prepend: in front. */
@@ -136,6 +140,7 @@ export class RouteAdmin {
       mtuBytes: request.mtuBytes ?? 0,
       onlink: request.onlink ?? false,
       removed: false,
+      encap: request.encap ?? null,
     };
   }
 
@@ -241,6 +246,7 @@ function sameRoute(a: FibEntry, b: FibEntry): boolean {
     a.scope === b.scope &&
     a.protocol === b.protocol &&
     a.mtuBytes === b.mtuBytes &&
+    sameInfo(a.encap ?? null, b.encap ?? null) &&
     sameOptional(a.gateway, b.gateway) &&
     sameOptional(a.prefSrc, b.prefSrc)
   );

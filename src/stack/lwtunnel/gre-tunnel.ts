@@ -6,6 +6,7 @@
 import type { SkBuff } from '../../../driver/skb.ts';
 import { storeInt32, storeUint16 } from '../ip/address.ts';
 import { inetChecksum } from '../ip/checksum.ts';
+import type { Route } from '../ip/fib.ts';
 import { ICMPV6_PKT_TOOBIG } from '../ip/icmp6.ts';
 import { ICMP_DEST_UNREACH } from '../ip/icmp.ts';
 import type { NetStack } from '../net-stack.ts';
@@ -112,7 +113,8 @@ export class GreTunnel {
     const { link, stack, inner } = this;
     const hasDf = (info.flags & TUNNEL_DONT_FRAGMENT) !== 0;
     const overheadBytes = IP_HEADER_BYTES + greBytes + ETH_HEADER_BYTES;
-    const mtuBytes = hasDf ? path.route.pathMtuBytes - overheadBytes : link.dev.mtuBytes;
+    const ownMtuBytes = (skb.dst as Route | null)?.pathMtuBytes ?? link.dev.mtuBytes;
+    const mtuBytes = hasDf ? path.route.pathMtuBytes - overheadBytes : ownMtuBytes;
     if (skb.lenBytes - ETH_HEADER_BYTES <= mtuBytes) return false;
     const { bytes } = skb;
     const at = inner.networkAt;

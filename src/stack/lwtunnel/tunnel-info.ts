@@ -4,6 +4,7 @@
 // Left out: the route cache, the bridge mode, ERSPAN options.
 
 import type { SkBuff } from '../../../driver/skb.ts';
+import type { Route } from '../ip/fib.ts';
 
 /** Flags of a tunnel key (TUNNEL_* of ip_tunnels.h). */
 export const TUNNEL_CSUM = 0x0001;
@@ -36,10 +37,25 @@ export interface TunnelInfo {
   readonly options: Uint8Array;
 }
 
-/** Where a packet that is being sent is to go, null when it does not say. */
+/** Where a packet that is being sent is to go: as it says itself, or else its route; null when neither does (skb_tunnel_info). */
 export function txInfo(skb: SkBuff): TunnelInfo | null {
   const info = skb.tunnelInfo as TunnelInfo | null;
-  return info !== null && info.isTx ? info : null;
+  if (info?.isTx === true) return info;
+  return (skb.dst as Route | null)?.entry.encap ?? null;
+}
+
+/** Whether two routes tell the same (ip_tun_cmp_encap). */
+export function sameInfo(a: TunnelInfo | null, b: TunnelInfo | null): boolean {
+  return JSON.stringify(plain(a)) === JSON.stringify(plain(b));
+}
+
+function plain(info: TunnelInfo | null): unknown {
+  return info === null
+    ? null
+    : Object.entries(info).map(([name, value]) => [
+        name,
+        ...(value instanceof Uint8Array ? value : [value]),
+      ]);
 }
 
 /** The low half of a tunnel id (tunnel_id_to_key32), unsigned. */

@@ -24,6 +24,8 @@ export const LINK_RESERVE_BYTES = 32;
 /** net.ipv4.ip_default_ttl, and the hop limit of IPv6. */
 const DEFAULT_TTL = 64;
 
+const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
+
 /** A way to a tunnel's far end. */
 export interface Path {
   readonly isSix: boolean;
@@ -37,9 +39,11 @@ export interface Path {
 }
 
 /** The way for a packet, null when there is none (or the source is no address of this host). */
-export function pathOf(stack: NetStack, { src, dst }: TunnelInfo): Path | null {
-  const isSix = dst.length === 16;
-  if (isZero(dst)) return null;
+export function pathOf(stack: NetStack, { src, dst: wanted }: TunnelInfo): Path | null {
+  const isSix = wanted.length === 16;
+  // No IPv4 destination is this host itself (ip_route_output_key).
+  const toSelf = !isSix && isZero(wanted);
+  const dst = !toSelf ? wanted : isZero(src) ? LOOPBACK : src;
   const route = isSix ? stack.fib.lookup6(dst, 0) : stack.fib.lookup4(loadInt32(dst, 0));
   if (route === null || !['unicast', 'local', 'broadcast'].includes(route.type)) return null;
   const source = sourceOf(stack, route, src, dst);
