@@ -16,8 +16,11 @@ import type { GeneveConfig } from './geneve.ts';
 import { GreTunnel } from './gre-tunnel.ts';
 import { geneveKind, gretapKind, vxlanKind } from './tunnel-kind.ts';
 import type { TunnelLink } from './tunnel-link.ts';
+import type { TunnelInfo } from './tunnel-info.ts';
+import { txInfo } from './tunnel-info.ts';
 import { UdpTunnel } from './udp-tunnel.ts';
 import type { TunnelPorts } from './udp-tunnel.ts';
+import { pathOf } from './underlay.ts';
 import { vxlan } from './vxlan.ts';
 import type { VxlanConfig } from './vxlan.ts';
 import type { LinkKind } from '../link-kind.ts';
@@ -66,14 +69,20 @@ export class Tunnels {
     return answer;
   }
 
-  /** The tunnel over UDP behind a device, null for none. */
-  udpOf(dev: NetDevice): UdpTunnel | null {
-    return this.udp.get(dev) ?? null;
-  }
-
-  /** Whether a device is the GRE tunnel's. */
-  isGre(dev: NetDevice): boolean {
-    return this.gre?.link.dev === dev;
+  /**
+   * ndo_fill_metadata_dst: a packet's metadata with what sending it would add, its source and its ports. null for other devices,
+   * packets that do not say where to, and where there is no way.
+   */
+  fill(skb: SkBuff, dev: NetDevice): TunnelInfo | null {
+    const info = txInfo(skb);
+    const udp = this.udp.get(dev);
+    const isGre = this.gre?.link.dev === dev;
+    if (info === null || (udp === undefined && !(isGre && info.dst.length === 4))) return null;
+    const path = pathOf(this.stack, info);
+    if (path === null || path.route.dev === dev || (udp !== undefined && !dev.isUp)) return null;
+    if (udp === undefined) return { ...info, src: path.src };
+    const [tpSrc, tpDst] = [udp.sourcePort(skb), udp.destinationPort(info)];
+    return { ...info, src: path.src, tpSrc, tpDst };
   }
 
   /** A UDP packet for this host (skb.at at the IP header, transportAt at UDP's, checksum good): true when a tunnel took it. */
@@ -101,7 +110,7 @@ export class Tunnels {
 
   private forget(dev: NetDevice): void {
     this.udp.delete(dev);
-    if (this.isGre(dev)) this.gre = null;
+    if (this.gre?.link.dev === dev) this.gre = null;
   }
 
   private hasUdp(kind: string, port: number): boolean {

@@ -26,8 +26,9 @@ import type { Flow } from './flow-table.ts';
 import { isStale, refreshKey } from './header-edit.ts';
 import { readKeyAttrs, readMatch } from './match.ts';
 import { MeterTable } from './meter.ts';
-import { fillTunnelKey } from './tunnel-key.ts';
-import { DP_MAX_PORTS, OVSP_LOCAL, PACKET_CMD_ACTION, PACKET_CMD_MISS } from './uapi.ts';
+import type { NlAttr } from './nlattr.ts';
+import { fillTunnelKey, tunnelAttr } from './tunnel-key.ts';
+import { DP_MAX_PORTS, OVSP_LOCAL, PACKET, PACKET_CMD_ACTION, PACKET_CMD_MISS } from './uapi.ts';
 import { upcallOf } from './upcall.ts';
 import type { Upcall, UpcallInfo } from './upcall.ts';
 import type { Vport } from './vport.ts';
@@ -57,6 +58,8 @@ export interface VportSender {
   send(packet: DpPacket, vport: Vport): boolean;
   /** Sends the fragments of a packet that was reassembled from fragments of at most `packet.mru`. Takes it. */
   sendFragments(packet: DpPacket, vport: Vport): void;
+  /** What a packet would be sent with through a tunnel's port, null where that cannot be said (dev_fill_metadata_dst). */
+  egressTunnel(packet: DpPacket, vport: Vport): TunnelInfo | null;
 }
 
 export class Datapath implements ActionHost {
@@ -175,9 +178,19 @@ export class Datapath implements ActionHost {
       cmd: PACKET_CMD_ACTION,
       pid: action.pid,
       userdata: action.userdata,
-      egressTunKey: null,
+      egressTunKey: this.egressTunKey(packet, action.egressTunPort),
       actions: action.withActions ? flow.actionAttrs : null,
     });
+  }
+
+  /** OVS_PACKET_ATTR_EGRESS_TUN_KEY for the tunnel's port that a userspace action names. */
+  private egressTunKey(packet: DpPacket, port: number): NlAttr | null {
+    const vport = port < 0 ? undefined : this.ports.get(port);
+    const info = vport === undefined ? null : this.sender.egressTunnel(packet, vport);
+    if (info === null) return null;
+    const key = new FlowKey();
+    fillTunnelKey(key, info);
+    return tunnelAttr(PACKET.EGRESS_TUN_KEY, key, key);
   }
 
   track(packet: DpPacket, key: FlowKey, action: CtAction): number {

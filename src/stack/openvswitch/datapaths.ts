@@ -9,6 +9,7 @@ import { IFF_LOOPBACK, IFF_PROMISC } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { PS_PER_S } from '../../../hw/time/units.ts';
 import type { Links } from '../links.ts';
+import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
 import type { Netfilter } from '../netfilter/index.ts';
 import { ConnectionTracking } from './ct-execute.ts';
 import type { Reassembly } from './ct-execute.ts';
@@ -31,7 +32,13 @@ export interface DatapathsStack extends DatapathStack {
   readonly defrag: Reassembly;
   readonly ipv4Output: Fragmenter;
   readonly ipv6Output: Fragmenter;
+  readonly tunnels: TunnelFiller | null;
   timer(atPs: number, run: () => void): number;
+}
+
+/** Says what a packet would be sent with through a tunnel's device. */
+interface TunnelFiller {
+  fill(skb: SkBuff, dev: NetDevice): TunnelInfo | null;
 }
 
 /** Cuts packets into fragments. */
@@ -186,6 +193,11 @@ export class Datapaths implements VportSender {
       if (internal !== undefined) internal.receive(piece);
       else this.stack.xmit(piece, vport.dev);
     });
+  }
+
+  /** VportSender. */
+  egressTunnel({ skb }: DpPacket, { dev }: Vport): TunnelInfo | null {
+    return this.stack.tunnels?.fill(skb, dev) ?? null;
   }
 
   private chooseNumber(datapath: Datapath, number: number): number {
