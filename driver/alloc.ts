@@ -170,8 +170,9 @@ export class SkbPool {
     this.liveCount--;
   }
 
-  /** Moves a packet to a larger buffer with `headroomBytes` in front of it; false when there is no memory. */
-  expandHead(skb: SkBuff, headroomBytes: number): boolean {
+  /** Sees to room for `headroomBytes` in front of a packet, in another buffer if need be (skb_cow_head); false: no memory. */
+  cowHead(skb: SkBuff, headroomBytes: number): boolean {
+    if (skb.at - skb.headAt >= headroomBytes) return true;
     const bufferClass = this.buffers.classFor(headroomBytes + skb.lenBytes);
     const headAt = bufferClass < 0 ? -1 : this.buffers.alloc(bufferClass);
     if (headAt < 0) return false;

@@ -290,11 +290,6 @@ export class Kernel implements CoreHost {
     return copy;
   }
 
-  /** Sees to room for `headroomBytes` in front of a packet, in another buffer if need be (pskb_expand_head); false: no memory. */
-  skb_cow_head(skb: SkBuff, headroomBytes: number): boolean {
-    return skb.at - skb.headAt >= headroomBytes || this.skbs.expandHead(skb, headroomBytes);
-  }
-
   /** Frees a packet whose fate was told (consume_skb). */
   free_skb(skb: SkBuff): void {
     if (skb.nfct !== null && this.onSkbFree !== null) this.onSkbFree(skb);

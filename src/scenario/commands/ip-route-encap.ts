@@ -1,12 +1,19 @@
 // `encap ip` and `encap ip6` of `ip route` (iproute2 6.1, ip/iproute_lwtunnel.c; spec D.3, D.5): what a route tells the flow-based tunnel
 // device that it leads to.
 //
-// Left out: erspan_opts; in JSON the outer destination, which the tool prints as a second `dst`, stands in the place of the first, as
+// Left out: erspan_opts; ids above 2^53 are printed rounded. In JSON the outer destination, which the tool prints as a second `dst`, stands in the place of the first, as
 // readers of JSON understand it.
 
 import { EINVAL } from '../../../driver/errno.ts';
 import { refuse } from '../../stack/answer.ts';
-import { AF_INET, AF_INET6, formatAddress, storeUint16 } from '../../stack/ip/address.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  formatAddress,
+  loadInt32,
+  storeInt32,
+  storeUint16,
+} from '../../stack/ip/address.ts';
 import type { TunnelInfo } from '../../stack/lwtunnel/tunnel-info.ts';
 import {
   TUNNEL_CSUM,
@@ -27,6 +34,7 @@ const FLAGS = [
 /** VXLAN_GBP_MASK. */
 const GBP_BITS = 0x0048ffff;
 const MOST_OPTION_BYTES = 255;
+const WORD = 0x1_0000_0000;
 
 /** Reads what follows `encap ip|ip6`, up to the first word that is none of it. */
 export function parseEncap(words: Words, isSix: boolean): TunnelInfo {
@@ -75,11 +83,21 @@ export function parseEncap(words: Words, isSix: boolean): TunnelInfo {
   };
 }
 
+/** 64 bits, decimal or hexadecimal. */
 function idOf(text: string): Uint8Array {
+  const isHex = /^0x[0-9a-f]+$/i.test(text);
+  let [high, low] = [0, isHex || /^\d+$/.test(text) ? 0 : NaN];
+  const base = isHex ? 16 : 10;
+  for (const digit of isHex ? text.slice(2) : text) {
+    const next = low * base + parseInt(digit, base);
+    low = next % WORD;
+    high = high * base + Math.floor(next / WORD);
+    if (high >= WORD) break;
+  }
+  if (!(low >= 0) || high >= WORD) throw wrongArgument(text, '"id" value is invalid\n');
   const bytes = new Uint8Array(8);
-  if (!/^(0x[0-9a-f]+|\d+)$/i.test(text) || BigInt(text) >> 64n !== 0n)
-    throw wrongArgument(text, '"id" value is invalid\n');
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(text));
+  storeInt32(bytes, 0, high);
+  storeInt32(bytes, 4, low);
   return bytes;
 }
 
@@ -154,8 +172,9 @@ export function encapJson(info: TunnelInfo): Record<string, unknown> {
   };
 }
 
+/** Exact up to 2^53. */
 function idNumber({ id }: TunnelInfo): number {
-  return Number(new DataView(id.buffer, id.byteOffset).getBigUint64(0));
+  return (loadInt32(id, 0) >>> 0) * WORD + (loadInt32(id, 4) >>> 0);
 }
 
 function policyOf({ options }: TunnelInfo): number {

@@ -85,7 +85,7 @@ export class GreTunnel {
     const greBytes = headerBytes(info.flags);
     if (this.isTooBig(skb, info, path, greBytes)) return;
     const needBytes = IP_HEADER_BYTES + greBytes + LINK_RESERVE_BYTES;
-    if (!stack.kernel.skb_cow_head(skb, needBytes)) {
+    if (!stack.kernel.skbs.cowHead(skb, needBytes)) {
       link.refuse(skb, StackDrop.NOMEM, 'tx_dropped');
       return;
     }

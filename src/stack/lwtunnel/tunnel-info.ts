@@ -46,16 +46,12 @@ export function txInfo(skb: SkBuff): TunnelInfo | null {
 
 /** Whether two routes tell the same (ip_tun_cmp_encap). */
 export function sameInfo(a: TunnelInfo | null, b: TunnelInfo | null): boolean {
-  return JSON.stringify(plain(a)) === JSON.stringify(plain(b));
+  if (a === null || b === null) return a === b;
+  return plain(a) === plain(b);
 }
 
-function plain(info: TunnelInfo | null): unknown {
-  return info === null
-    ? null
-    : Object.entries(info).map(([name, value]) => [
-        name,
-        ...(value instanceof Uint8Array ? value : [value]),
-      ]);
+function plain({ id, src, dst, options, ...rest }: TunnelInfo): string {
+  return [id, src, dst, options].map((bytes) => bytes.join(',')).join(';') + JSON.stringify(rest);
 }
 
 /** The low half of a tunnel id (tunnel_id_to_key32), unsigned. */

@@ -104,7 +104,7 @@ export class UdpTunnel {
     if (this.isAnswered(skb, info, path, overheadBytes)) return;
     const sourcePort = this.sourcePort(skb);
     const tos = ecnEncapsulate(info.tos, this.inner.dsfield(skb.bytes));
-    if (!stack.kernel.skb_cow_head(skb, overheadBytes + LINK_RESERVE_BYTES)) {
+    if (!stack.kernel.skbs.cowHead(skb, overheadBytes + LINK_RESERVE_BYTES)) {
       link.refuse(skb, StackDrop.NOMEM, 'tx_errors');
       return;
     }
