@@ -25,26 +25,12 @@ import {
   isVlanType,
   VLAN_TAG_PRESENT,
 } from './flow-key.ts';
+import { TCP_FLAG_NAMES } from './odp-fields.ts';
 
 /** One attribute of a key: name, and its fields by name, or its only value. */
 export type KeyAttribute = [name: string, value: KeyValue];
 /** Fields of an attribute (values already as the text shows them), a single value, or nested attributes. */
 export type KeyValue = string | Record<string, string> | KeyAttribute[];
-
-const TCP_FLAG_NAMES = [
-  'fin',
-  'syn',
-  'rst',
-  'psh',
-  'ack',
-  'urg',
-  'ece',
-  'cwr',
-  'ns',
-  '[200]',
-  '[400]',
-  '[800]',
-];
 
 /** The key as text. */
 export function formatFlowKey(key: FlowKey): string {
