@@ -39,7 +39,14 @@ export function registerRecording(program: Command): void {
 }
 
 /** Folders of fixtures/recordings whose files this command plays; the others are of tests with players of their own. */
-const PLAYED = ['flowtable', 'namespaces/two-namespaces.json', 'bridge', 'offload', 'tun'];
+const PLAYED = [
+  'flowtable',
+  'namespaces/two-namespaces.json',
+  'bridge/classic.json',
+  'offload',
+  'tun',
+  'ovs/ovs.json',
+];
 
 function shipped(): string[] {
   const root = fileURLToPath(new URL('../../../fixtures/recordings', import.meta.url));

@@ -230,6 +230,13 @@ describe('shell', () => {
 });
 
 describe('recording', () => {
+  it('plays what is shipped, without difference', () => {
+    const shipped = run(['recording']);
+    expect(shipped.stdout).not.toMatch(/ [1-9]\d* differences/);
+    expect(shipped.stdout.match(/ 0 differences in /g)?.length).toBeGreaterThan(15);
+    expect(shipped.status).toBe(0);
+  }, 120_000);
+
   it('prints differences and exits with 0, 1 or 2', () => {
     const file = join(ROOT, 'fixtures/recordings/flowtable/fast-plain.json');
     const same = run(['recording', file]);
