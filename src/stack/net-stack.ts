@@ -61,7 +61,7 @@ import { TraceStep } from './trace-steps.ts';
 import type { Datapaths } from './openvswitch/datapaths.ts';
 import type { Tunnels } from './lwtunnel/tunnels.ts';
 import type { TunDevice } from './tun/tun-device.ts';
-import { pushVlanTag } from './vlan-tag.ts';
+import { pushVlanTag, takeVlanTag } from './vlan-tag.ts';
 import { TunDriver } from './tun/tun-driver.ts';
 import { tunLinkKind } from './tun/tun-link.ts';
 
@@ -188,11 +188,9 @@ export class NetStack implements RxHandler, NetDeviceNotifier {
       skb.vlanTci < 0 &&
       skb.lenBytes >= ETH_HEADER_BYTES + VLAN_TAG_BYTES
     ) {
-      skb.vlanTci = (bytes[macAt + 14] << 8) | bytes[macAt + 15];
-      protocol = (bytes[macAt + 16] << 8) | bytes[macAt + 17];
-      bytes.copyWithin(macAt + VLAN_TAG_BYTES, macAt, macAt + 12);
-      macAt += VLAN_TAG_BYTES;
-      skb.lenBytes -= VLAN_TAG_BYTES;
+      takeVlanTag(skb);
+      macAt = skb.at;
+      protocol = (bytes[macAt + 12] << 8) | bytes[macAt + 13];
     }
     skb.macAt = macAt;
     skb.protocol = protocol;

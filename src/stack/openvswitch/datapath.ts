@@ -12,6 +12,7 @@ import type { NetDevice } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { PS_PER_NS } from '../../../hw/time/units.ts';
 import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
+import { ETH_HEADER_BYTES } from '../mac-header.ts';
 import { StackDrop } from '../outcome.ts';
 import type { CtAction, UserspaceAction } from './action.ts';
 import { canonicalActions } from './action-canonical.ts';
@@ -32,9 +33,10 @@ import { DP_MAX_PORTS, OVSP_LOCAL, PACKET, PACKET_CMD_ACTION, PACKET_CMD_MISS } 
 import { upcallOf } from './upcall.ts';
 import type { Upcall, UpcallInfo } from './upcall.ts';
 import type { Vport } from './vport.ts';
+import { VLAN_TAG_BYTES } from '../vlan-tag.ts';
+import { xorshift32 } from '../xorshift.ts';
+import { mix32 } from './mix.ts';
 
-const ETH_HEADER_BYTES = 14;
-const VLAN_TAG_BYTES = 4;
 /** Extraction of the key and one masked look-up: three L3 hits of 17.45 ns (hardware.md 5.2) and 40 ns of work, assumed. */
 const LOOKUP_PS = (3 * 17.45 + 40) * PS_PER_NS;
 /** One action, assumed. */
@@ -208,7 +210,7 @@ export class Datapath implements ActionHost {
   }
 
   hash(packet: DpPacket, key: FlowKey, basis: number): number {
-    const mixed = mix(this.hashOf(packet, key), basis);
+    const mixed = mix32(this.hashOf(packet, key), basis);
     return mixed === 0 ? 1 : mixed;
   }
 
@@ -217,23 +219,11 @@ export class Datapath implements ActionHost {
   }
 
   end(packet: DpPacket, why: 'consumed' | 'actions' | 'deferred' | 'recursion' | 'meter'): void {
-    const reasons = {
-      consumed: StackDrop.OVS_ACTIONS,
-      actions: StackDrop.OVS_ACTIONS,
-      deferred: StackDrop.OVS_DEFERRED,
-      recursion: StackDrop.OVS_RECURSION,
-      meter: StackDrop.OVS_METER,
-    } as const;
-    this.finish(packet, reasons[why]);
+    this.finish(packet, END_REASONS[why]);
   }
 
   random32(): number {
-    // xorshift32 (Marsaglia 2003).
-    let x = this.random;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.random = x >>> 0;
+    this.random = xorshift32(this.random) >>> 0;
     return this.random;
   }
 
@@ -292,9 +282,9 @@ export class Datapath implements ActionHost {
   /** skb_get_hash: the device's, or one of addresses, protocol and ports; never 0. */
   private hashOf({ skb }: DpPacket, key: FlowKey): number {
     if (skb.hash === 0) {
-      let hash = mix(mix(key.ethType, key.ipProto), (key.tpSrc << 16) | key.tpDst);
+      let hash = mix32(mix32(key.ethType, key.ipProto), (key.tpSrc << 16) | key.tpDst);
       const { words } = key;
-      for (let i = ADDRESS_WORDS.start; i < ADDRESS_WORDS.end; i++) hash = mix(hash, words[i]);
+      for (let i = ADDRESS_WORDS.start; i < ADDRESS_WORDS.end; i++) hash = mix32(hash, words[i]);
       skb.hash = hash === 0 ? 1 : hash;
     }
     return skb.hash >>> 0;
@@ -315,7 +305,7 @@ export class Datapath implements ActionHost {
     if (typeof list === 'number') return list;
     const found = this.table.findAny(match.key);
     if (found === null) {
-      this.table.insert(match.key, match.mask, '', list, canonicalActions(actions));
+      this.table.insert(match.key, match.mask, list, canonicalActions(actions));
       return 0;
     }
     if (exclusive) return -EEXIST;
@@ -358,7 +348,7 @@ export class Datapath implements ActionHost {
     return flow;
   }
 
-  /** OVS_PACKET_CMD_EXECUTE: actions on a packet of userspace's. */
+  /** OVS_PACKET_CMD_EXECUTE: actions on a packet of userspace's. A refused packet stays the caller's. */
   executePacket(skb: SkBuff, keyBytes: Uint8Array, actions: Uint8Array): number {
     const key = readKeyAttrs(keyBytes);
     if (typeof key === 'number') return key;
@@ -392,15 +382,16 @@ export class Datapath implements ActionHost {
   }
 }
 
-const NO_FLOW = { ufid: '', packets: 0, bytes: 0, usedPs: -1, tcpFlags: 0 };
+const END_REASONS = {
+  consumed: StackDrop.OVS_ACTIONS,
+  actions: StackDrop.OVS_ACTIONS,
+  deferred: StackDrop.OVS_DEFERRED,
+  recursion: StackDrop.OVS_RECURSION,
+  meter: StackDrop.OVS_METER,
+} as const;
+
+const NO_FLOW = { packets: 0, bytes: 0, usedPs: -1, tcpFlags: 0 };
 
 function isTagged(packet: DpPacket): boolean {
   return packet.protocol === 0x8100 || packet.protocol === 0x88a8;
-}
-
-function mix(hash: number, value: number): number {
-  let mixed = Math.imul(hash ^ value, 0x85ebca6b);
-  mixed ^= mixed >>> 13;
-  mixed = Math.imul(mixed, 0xc2b2ae35);
-  return (mixed ^ (mixed >>> 16)) >>> 0;
 }

@@ -9,6 +9,7 @@ import { IFF_LOOPBACK, IFF_PROMISC } from '../../../driver/netdev.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
 import { PS_PER_S } from '../../../hw/time/units.ts';
 import type { Links } from '../links.ts';
+import { toMacHeader } from '../mac-header.ts';
 import type { TunnelInfo } from '../lwtunnel/tunnel-info.ts';
 import type { Netfilter } from '../netfilter/index.ts';
 import { ConnectionTracking } from './ct-execute.ts';
@@ -21,7 +22,7 @@ import { tagIntoFrame } from './dp-packet.ts';
 import { ETH_P_IPV6 } from './flow-key.ts';
 import { INTERNAL_KIND, InternalDev } from './internal-dev.ts';
 import { DP_MAX_PORTS, OVSP_LOCAL } from './uapi.ts';
-import type { Vport } from './vport.ts';
+import type { Vport, VportType } from './vport.ts';
 
 /** DP_MASKS_REBALANCE_INTERVAL. */
 const REBALANCE_PS = 4 * PS_PER_S;
@@ -87,9 +88,7 @@ export class Datapaths implements VportSender {
 
   /** A frame that came in on a port's device (skb.at at the network header). Takes it. */
   receive(skb: SkBuff, { datapath, vport }: Place): void {
-    skb.lenBytes += skb.at - skb.macAt;
-    skb.at = skb.macAt;
-    datapath.receive(skb, vport);
+    datapath.receive(toMacHeader(skb), vport);
   }
 
   /** OVS_DP_CMD_NEW: 0 or −errno. */
@@ -206,12 +205,7 @@ export class Datapaths implements VportSender {
     return datapath.ports.has(number) ? -EBUSY : number;
   }
 
-  private attach(
-    datapath: Datapath,
-    dev: NetDevice,
-    type: 'internal' | 'netdev',
-    number: number,
-  ): void {
+  private attach(datapath: Datapath, dev: NetDevice, type: VportType, number: number): void {
     const wasPromisc = dev.flags & IFF_PROMISC;
     const vport: Vport = { number, dev, type, upcallPid: 0, wasPromisc };
     datapath.ports.set(number, vport);

@@ -6,11 +6,11 @@
 
 import type { Kernel } from '../../../driver/kernel.ts';
 import type { SkBuff } from '../../../driver/skb.ts';
+import { ETH_HEADER_BYTES } from '../mac-header.ts';
+import { VLAN_TAG_BYTES, pushVlanTag, takeVlanTag } from '../vlan-tag.ts';
 import type { FlowKey } from './flow-key.ts';
 import { MAC_PROTO_NONE, isVlanType } from './flow-key.ts';
 
-const ETH_HEADER_BYTES = 14;
-const VLAN_TAG_BYTES = 4;
 /** MAC address pair in front of the type. */
 const ADDRESSES_BYTES = 12;
 
@@ -89,12 +89,7 @@ export class DpPacket {
 export function tagIntoFrame(packet: DpPacket): void {
   const { skb } = packet;
   if (skb.vlanTci < 0) return;
-  const { bytes } = skb;
-  const at = openGap(packet, VLAN_TAG_BYTES, ADDRESSES_BYTES);
-  bytes[at] = packet.tpid >> 8;
-  bytes[at + 1] = packet.tpid & 0xff;
-  bytes[at + 2] = skb.vlanTci >> 8;
-  bytes[at + 3] = skb.vlanTci & 0xff;
+  pushVlanTag(skb, skb.vlanTci, packet.tpid);
   skb.vlanTci = -1;
 }
 
@@ -104,10 +99,8 @@ export function tagOutOfFrame(packet: DpPacket): void {
   const type = packet.protocol;
   if (packet.isLayer3 || !isVlanType(type) || skb.lenBytes < ETH_HEADER_BYTES + VLAN_TAG_BYTES)
     return;
-  const at = skb.at + ADDRESSES_BYTES;
   packet.tpid = type;
-  skb.vlanTci = (skb.bytes[at + 2] << 8) | skb.bytes[at + 3];
-  closeGap(packet, VLAN_TAG_BYTES, ADDRESSES_BYTES);
+  takeVlanTag(skb);
 }
 
 /** Makes room for `lenBytes` behind the first `headBytes` of the frame; returns its offset. */

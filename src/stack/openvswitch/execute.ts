@@ -39,7 +39,7 @@ const ALWAYS = 0xffffffff;
 export interface ActionHost {
   /** The flow of a packet and its actions, or an upcall (ovs_dp_process_packet). Takes the packet. */
   process(packet: DpPacket, key: FlowKey): void;
-  /** Sends a packet out of a port; true when there is such a port. Takes the packet. */
+  /** Sends a packet out of a port. Takes the packet. */
   output(packet: DpPacket, port: number, key: FlowKey): void;
   /** Tells userspace; the packet stays the caller's. */
   upcallAction(packet: DpPacket, key: FlowKey, action: UserspaceAction, flow: Flow): void;

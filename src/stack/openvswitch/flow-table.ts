@@ -10,6 +10,7 @@
 
 import type { Action } from './action.ts';
 import { AT_PHY, FlowKey, KEY_BYTES } from './flow-key.ts';
+import { mix32 } from './mix.ts';
 
 const CACHE_ENTRIES = 256;
 const CACHE_SEGMENTS = 4;
@@ -33,8 +34,6 @@ export interface Flow {
   readonly key: FlowKey;
   readonly mask: FlowKey;
   readonly masked: FlowKey;
-  /** '' for a flow that is named by its key. */
-  readonly ufid: string;
   actions: readonly Action[];
   /** The same as attributes, for dumps and upcalls. */
   actionAttrs: Uint8Array;
@@ -77,7 +76,7 @@ export class FlowTable {
       this.index = 0;
       return this.search(key, false);
     }
-    const full = key.recircId === 0 ? skbHash >>> 0 : hashWith(skbHash, key.recircId);
+    const full = key.recircId === 0 ? skbHash >>> 0 : mix32(skbHash, key.recircId);
     let rest = full;
     let candidate = -1;
     for (let segment = 0; segment < CACHE_SEGMENTS; segment++) {
@@ -112,18 +111,13 @@ export class FlowTable {
   findExact(key: FlowKey): Flow | null {
     for (const table of this.masks) {
       const flow = this.tryMask(table, key);
-      if (flow?.ufid === '' && equalWords(flow.key, key, 0, WORDS)) return flow;
+      if (flow !== null && equalWords(flow.key, key, 0, WORDS)) return flow;
     }
     return null;
   }
 
-  findUfid(ufid: string): Flow | null {
-    for (const flow of this.all) if (flow.ufid === ufid) return flow;
-    return null;
-  }
-
   /** Installs a flow. */
-  insert(key: FlowKey, mask: FlowKey, ufid: string, list: Action[], attrs: Uint8Array): Flow {
+  insert(key: FlowKey, mask: FlowKey, list: Action[], attrs: Uint8Array): Flow {
     let table = this.masks.find((one) => equalWords(one.mask, mask, 0, WORDS));
     if (table === undefined) {
       table = { ...rangeOf(mask), mask, flows: new Map(), flowCount: 0, used: 0 };
@@ -135,7 +129,6 @@ export class FlowTable {
       key,
       mask: table.mask,
       masked,
-      ufid,
       actions: list,
       actionAttrs: attrs,
       packets: 0,
@@ -254,11 +247,4 @@ function hashWords({ words }: FlowKey, start: number, end: number): number {
     hash ^= hash >>> 15;
   }
   return hash;
-}
-
-function hashWith(hash: number, recircId: number): number {
-  let mixed = Math.imul(hash ^ recircId, 0x85ebca6b);
-  mixed ^= mixed >>> 13;
-  mixed = Math.imul(mixed, 0xc2b2ae35);
-  return (mixed ^ (mixed >>> 16)) >>> 0;
 }

@@ -25,7 +25,7 @@ import {
   MPLS_LABEL_DEPTH,
   VLAN_TAG_PRESENT,
 } from './flow-key.ts';
-import { nested, readAttrs, readBe16, readBe32, readU16, readU32 } from './nlattr.ts';
+import { attrBytes, nested, readAttrs, readBe16, readBe32, readU16, readU32 } from './nlattr.ts';
 import type { NlAttr } from './nlattr.ts';
 import { readTunnelKey } from './tunnel-key.ts';
 import { CS_SUPPORTED, DP_MAX_PORTS, KEY } from './uapi.ts';
@@ -131,7 +131,7 @@ function exactMask(keyAttrs: Uint8Array): Uint8Array | null {
       if (type === KEY.TUNNEL) return { type, value: new Uint8Array(0) };
       return { type, value: new Uint8Array(value.length).fill(0xff) };
     });
-  return nested(0, exact(attrs)).value;
+  return attrBytes(exact(attrs));
 }
 
 function maskWholeTunnel(mask: FlowKey): void {

@@ -11,7 +11,7 @@ import type { NlAttr } from './nlattr.ts';
 import { CT_STATE_NAMES, ODP_RECORDS, ODP_SCALARS, TCP_FLAG_NAMES } from './odp-fields.ts';
 import type { OdpField, OdpRecord, OdpScalar } from './odp-fields.ts';
 import { OdpError, Scan } from './odp-scan.ts';
-import { formatTunnel, parseTunnel } from './odp-tunnel.ts';
+import { bigHex, formatTunnel, parseTunnel } from './odp-tunnel.ts';
 import { KEY } from './uapi.ts';
 
 /** A key and its mask, attribute by attribute. */
@@ -405,14 +405,9 @@ export function formatFlags(
   return shown.length === 0 ? '0/0' : shown.join('');
 }
 
-/** 128 bits in hexadecimal, without leading zeros. */
+/** 128 bits, as they stand in a key, in hexadecimal. */
 export function labelHex(bytes: Uint8Array): string {
-  const digits = [...bytes]
-    .reverse()
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('')
-    .replace(/^0+/, '');
-  return digits === '' ? '0' : `0x${digits}`;
+  return bigHex(bytes.slice().reverse());
 }
 
 function formatLabels(value: Uint8Array, mask: Uint8Array | null): string {

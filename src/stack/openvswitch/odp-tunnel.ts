@@ -232,7 +232,8 @@ function formatTunnelFlags(attrs: readonly NlAttr[], masks: readonly NlAttr[] | 
   return looked.map((name) => `${has(attrs, name) ? '+' : '-'}${name}`).join('');
 }
 
-function bigHex(bytes: Uint8Array): string {
+/** A number of any size, most significant byte first, in hexadecimal without leading zeros. */
+export function bigHex(bytes: Uint8Array): string {
   const digits = [...bytes]
     .map((byte) => byte.toString(16).padStart(2, '0'))
     .join('')

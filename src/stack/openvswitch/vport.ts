@@ -3,7 +3,7 @@
 import type { NetDevice } from '../../../driver/netdev.ts';
 
 /** OVS_VPORT_TYPE_*: what `ovs-dpctl show` says in parentheses. */
-export type VportType = 'netdev' | 'internal' | 'vxlan' | 'geneve' | 'gre';
+export type VportType = 'netdev' | 'internal';
 
 export interface Vport {
   readonly number: number;

@@ -1,6 +1,8 @@
 // The random numbers of port selection: a 32-bit generator (Marsaglia's xorshift32, "Xorshift RNGs", 2003) from the run's seed, so that
 // the same seed gives the same ports.
 
+import { xorshift32 } from '../../xorshift.ts';
+
 export class NatRandom {
   private state: number;
 
@@ -10,11 +12,7 @@ export class NatRandom {
 
   /** 0 to 65535. */
   next16(): number {
-    let x = this.state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.state = x;
-    return x >>> 16;
+    this.state = xorshift32(this.state);
+    return this.state >>> 16;
   }
 }

@@ -11,6 +11,7 @@ import * as I from './insn.ts';
 import { HELPER_CPU, HELPER_KTIME, HELPER_LOAD_BYTES, HELPER_RANDOM } from './helpers.ts';
 import { MEMORY_CTX } from './verifier.ts';
 import type { VerifiedProgram } from './verifier.ts';
+import { xorshift32 } from '../../xorshift.ts';
 
 /** Tags in the high half of pointers: nothing depends on them, they make a leak easy to see. */
 const TAG_CTX = 0x0c70_0000;
@@ -258,12 +259,8 @@ function less(al: number, ah: number, bl: number, bh: number): boolean {
   return ah === bh ? al >>> 0 < bl >>> 0 : ah < bh;
 }
 
-/** xorshift32. */
 function nextRandom(ctx: BpfContext): number {
-  let x = ctx.random | 0;
-  x ^= x << 13;
-  x ^= x >>> 17;
-  x ^= x << 5;
+  const x = xorshift32(ctx.random);
   ctx.random = x === 0 ? 1 : x;
   return x;
 }

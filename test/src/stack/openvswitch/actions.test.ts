@@ -5,6 +5,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PS_PER_MS } from '../../../../hw/time/units.ts';
 import { MeterTable } from '../../../../src/stack/openvswitch/meter.ts';
+import { parseOdpActions } from '../../../../src/stack/openvswitch/odp-actions-parse.ts';
+import { NO_PORT_NAMES, parseOdpKey } from '../../../../src/stack/openvswitch/odp-key.ts';
 import { DatapathRig, etherFrame } from '../../../support/datapath-rig.ts';
 import { ipPacket } from '../../../support/packets.ts';
 import { Random } from '../../../support/random.ts';
@@ -152,6 +154,39 @@ describe('ct', () => {
       'zone=5',
       'zone=6',
     ]);
+  });
+});
+
+describe('packets of userspace (OVS_PACKET_CMD_EXECUTE)', () => {
+  const none = NO_PORT_NAMES;
+  const execute = (rig: DatapathRig, key: string, actions: string): number => {
+    const frame = udpFrame(60);
+    const skb = rig.testbed.stack.kernel.alloc_skb(frame.length);
+    if (skb === null) throw new Error('no memory');
+    skb.bytes.set(frame, skb.at);
+    skb.lenBytes = frame.length;
+    const error = rig.datapath.executePacket(
+      skb,
+      parseOdpKey(key, none).key,
+      parseOdpActions(actions, none),
+    );
+    rig.testbed.advance(10 * PS_PER_MS);
+    return error;
+  };
+  const KEY_TEXT = 'in_port(1),eth(),eth_type(0x0800),ipv4()';
+
+  it('runs the actions without a flow', () => {
+    const rig = new DatapathRig(2);
+    expect(execute(rig, KEY_TEXT, 'trunc(50),2')).toBe(0);
+    expect(lengths(rig.out)).toEqual({ 2: [50] });
+    expect(rig.datapath.hits).toBe(0);
+  });
+
+  it('refuses what the packet does not allow, and a port that is not there', () => {
+    const rig = new DatapathRig(2);
+    expect(execute(rig, KEY_TEXT, 'set(tcp(src=5)),2')).toBe(-22);
+    expect(execute(rig, KEY_TEXT.replace('(1)', '(9)'), '2')).toBe(-19);
+    expect(rig.out).toEqual([]);
   });
 });
 

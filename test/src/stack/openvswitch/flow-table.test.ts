@@ -61,7 +61,7 @@ describe('FlowTable', () => {
             const [key, mask] = [keyOf(one.key), maskOf(one.mask)];
             // The kernel refuses a flow whose key an old flow matches.
             if (table.findAny(key) === null)
-              flows.push(table.insert(key, mask, '', [], new Uint8Array(0)));
+              flows.push(table.insert(key, mask, [], new Uint8Array(0)));
           } else if (one.kind === 'remove') {
             const [gone] = flows.splice(one.at % Math.max(flows.length, 1), 1);
             if (gone !== undefined) table.remove(gone);
@@ -87,7 +87,7 @@ describe('FlowTable', () => {
       maskOf({ recirc: false, proto: false, src: 0, tpDst: false, ...part }),
     );
     const keys = [1, 2, 3].map((n) => keyOf({ inPort: n, recirc: 0, proto: n, src: n, tpDst: n }));
-    masks.forEach((mask, i) => table.insert(keys[i], mask, '', [], new Uint8Array(0)));
+    masks.forEach((mask, i) => table.insert(keys[i], mask, [], new Uint8Array(0)));
     table.lookup(keys[2], 77);
     expect(table.maskHits).toBe(3);
     table.lookup(keys[2], 77);
@@ -102,7 +102,7 @@ describe('FlowTable', () => {
     const flows = [{ proto: true }, { src: 0xff }, { tpDst: true }].map((part, i) => {
       const mask = maskOf({ recirc: false, proto: false, src: 0, tpDst: false, ...part });
       const key = keyOf({ inPort: i + 1, recirc: 0, proto: 1, src: 1, tpDst: 1 });
-      return table.insert(key, mask, '', [], new Uint8Array(0));
+      return table.insert(key, mask, [], new Uint8Array(0));
     });
     table.remove(flows[0]);
     expect(table.lookup(flows[2].key, 0)).toBe(flows[2]);
